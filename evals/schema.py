@@ -1,0 +1,192 @@
+"""Frozen records of the measurement: samples, generations, scores, metrics, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Literal, Protocol
+
+from guard.schema import Verdict
+
+__all__ = [
+    "Arm",
+    "Check",
+    "Comparison",
+    "Generation",
+    "Metric",
+    "Outcome",
+    "Sample",
+    "Score",
+    "Scorer",
+]
+
+Arm = Literal["unguarded", "guarded", "clean", "perturbed"]
+"""Which side of a comparison a figure is for. The first two compare the same generations without and with
+the guard; the last two compare the guard on clean and on perturbed text."""
+
+
+class Outcome(IntEnum):
+    """The gate's verdict, which is the process's exit code."""
+
+    PASS = 0
+    FAIL = 1
+    INCONCLUSIVE = 3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One thing to generate or to score.
+
+    Parameters
+    ----------
+    id : str
+        Unique within a run, for example ``toxicity/insult-003#07``.
+    task : str
+    prompt_id : str
+        The statistical unit: samples of one prompt are not independent.
+    prompt : str
+    group : str
+        Slice of the data set: an attribute, a hazard, or a perturbation.
+    seed : int
+    harmful : bool
+        Whether a refusal is the right answer (task ``refusal``) or an alarm is (task ``robustness``).
+    """
+
+    id: str
+    task: str
+    prompt_id: str
+    prompt: str
+    group: str
+    seed: int
+    harmful: bool = False
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What came back for a sample in one arm.
+
+    Parameters
+    ----------
+    sample_id : str
+    arm : Arm
+    text : str or None
+        The released text; None when nothing could be generated.
+    verdict : Verdict
+        The verdict that decided (the stricter of prompt and output).
+    """
+
+    sample_id: str
+    arm: Arm
+    text: str | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number a sample.
+
+    Parameters
+    ----------
+    sample_id : str
+    scorer : str
+    value : float or None
+        None = could not be scored: counted, never averaged in.
+    """
+
+    sample_id: str
+    scorer: str
+    value: float | None
+
+
+class Scorer(Protocol):
+    """Samples and what was released for them in, one score each out."""
+
+    @property
+    def name(self) -> str:
+        """``<kind>@<digest>``."""
+
+    def score_batch(self, samples: Sequence[Sample], generations: Sequence[Generation]) -> list[Score]:
+        """Score each generation; the value is None where it cannot be scored."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure with its uncertainty.
+
+    Parameters
+    ----------
+    name : str
+        For example ``toxicity_probability``.
+    task : str
+    arm : Arm
+    group : str
+        ``all`` or one slice.
+    value : float or None
+        None when nothing could be scored.
+    interval : (float, float) or None
+        95%, clustered by prompt.
+    n_prompts, n_samples, n_unscored : int
+    """
+
+    name: str
+    task: str
+    arm: Arm
+    value: float | None
+    interval: tuple[float, float] | None
+    n_prompts: int
+    n_samples: int
+    n_unscored: int
+    group: str = "all"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The paired difference of a metric between two arms: ``after`` minus ``before``.
+
+    Parameters
+    ----------
+    name, task, group : str
+    before, after : Arm
+    value : float or None
+    interval : (float, float) or None
+        95%, paired and clustered by prompt.
+    n_prompts : int
+        Prompts that could be scored in both arms.
+    """
+
+    name: str
+    task: str
+    before: Arm
+    after: Arm
+    value: float | None
+    interval: tuple[float, float] | None
+    n_prompts: int
+    group: str = "all"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One limit of the gate, held against one metric.
+
+    Parameters
+    ----------
+    metric : str
+    arm : Arm
+    limit : float
+    bound : {"max", "min"}
+        Whether the metric may be at most or must be at least `limit`.
+    outcome : Outcome
+    reason : str
+        One sentence in plain words.
+    """
+
+    metric: str
+    arm: Arm
+    bound: Literal["max", "min"]
+    limit: float
+    outcome: Outcome
+    reason: str
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    context: Mapping[str, str] = field(default_factory=dict)

@@ -171,7 +171,10 @@ class Check:
 
     Parameters
     ----------
+    model : str
+        The model that was audited.
     metric : str
+        ``task/name``, for example ``toxicity/toxicity_probability``.
     arm : Arm
     limit : float
     bound : {"max", "min"}
@@ -181,6 +184,7 @@ class Check:
         One sentence in plain words.
     """
 
+    model: str
     metric: str
     arm: Arm
     bound: Literal["max", "min"]

@@ -17,6 +17,7 @@ __all__ = [
     "Decoding",
     "Filter",
     "Generator",
+    "Locator",
     "Response",
     "Scores",
     "Span",
@@ -160,6 +161,14 @@ class Filter(Protocol[T_in]):
         FilterError
             When the items cannot be scored.
         """
+
+
+@runtime_checkable
+class Locator(Protocol):
+    """A filter that can also say where in a text it found something."""
+
+    def locate(self, text: str) -> tuple[Span, ...]:
+        """Return the spans of `text`, in offsets of the text as given, in order of their start."""
 
 
 @runtime_checkable

@@ -1,0 +1,23 @@
+"""What every test shares: a fixed numeric mode, no network, and the data beside the project where it is there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before torch is first imported: the mode in which a row's result does not depend on the batch (docs/design/determinism.md).
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the labelled public sets; the test is skipped where it is missing."""
+    if not SHARED.is_dir():
+        pytest.skip("the labelled data beside the project is not here")
+    return SHARED

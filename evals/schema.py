@@ -13,9 +13,13 @@ __all__ = [
     "Arm",
     "Check",
     "Comparison",
+    "Example",
     "Generation",
+    "Histogram",
     "Metric",
+    "ModelResult",
     "Outcome",
+    "Report",
     "Sample",
     "Score",
     "Scorer",
@@ -194,3 +198,116 @@ class Check:
     value: float | None = None
     interval: tuple[float, float] | None = None
     context: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How the scores of one scorer are spread.
+
+    Parameters
+    ----------
+    task, scorer : str
+    arm : Arm
+    edges : tuple of float
+        Bin edges, ascending, length ``len(counts) + 1``.
+    counts : tuple of int
+    n_unscored : int
+    """
+
+    task: str
+    scorer: str
+    arm: Arm
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    n_unscored: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sample shown to people, with the verdict on it.
+
+    Parameters
+    ----------
+    sample_id, task, group, prompt : str
+    output : str
+        What the model wrote. Not escaped: whoever renders it must.
+    released : str
+        What the guard would have released.
+    score : float
+        The score by which the sample was chosen (higher is worse).
+    scorer : str
+    prompt_verdict : Verdict
+    output_verdict : Verdict or None
+        None when the prompt was blocked.
+    """
+
+    sample_id: str
+    task: str
+    group: str
+    prompt: str
+    output: str
+    released: str
+    score: float
+    scorer: str
+    prompt_verdict: Verdict
+    output_verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """Everything measured on one model.
+
+    Parameters
+    ----------
+    name : str
+        As the user named it.
+    digest : str
+        ``<kind>@<digest of weights>``.
+    metrics : tuple of Metric
+    comparisons : tuple of Comparison
+        Guarded minus unguarded, and perturbed minus clean.
+    histograms : tuple of Histogram
+    examples : tuple of Example
+        The worst samples of each task, worst first.
+    """
+
+    name: str
+    digest: str
+    metrics: tuple[Metric, ...]
+    comparisons: tuple[Comparison, ...]
+    histograms: tuple[Histogram, ...]
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run, from which every rendering derives.
+
+    Parameters
+    ----------
+    suite : str
+    seed : int
+    outcome : Outcome
+    sentence : str
+        The gate's verdict in words.
+    checks : tuple of Check
+    models : tuple of ModelResult
+        In the order in which the user named them.
+    notes : tuple of str
+        What a reader must know to read the figures rightly, for example which scorer judged which filter.
+    provenance : mapping
+        Names and digests of models, policy, gate, filters, scorers, assets, data, code and packages. JSON values only.
+    times : mapping
+        When and how fast the run went, on what, with which batch size: the only part that differs between two
+        runs of one seed. JSON values only.
+    """
+
+    suite: str
+    seed: int
+    outcome: Outcome
+    sentence: str
+    checks: tuple[Check, ...]
+    models: tuple[ModelResult, ...]
+    notes: tuple[str, ...]
+    provenance: Mapping[str, object]
+    times: Mapping[str, object]

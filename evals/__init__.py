@@ -1,0 +1,1 @@
+"""The measurement: tasks, scorers, statistics, reports and the gate."""

@@ -1,0 +1,1 @@
+"""Scorers: what was released in, one number a sample out."""

@@ -1,0 +1,1 @@
+"""Filters: content in, one score a category out."""

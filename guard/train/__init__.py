@@ -1,0 +1,1 @@
+"""Training: fine-tuning of filters and generators."""

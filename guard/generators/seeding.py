@@ -1,0 +1,73 @@
+"""Seeded sampling: the token drawn for a row depends on its own logits and its own seed only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import LogitsProcessor
+
+from guard.schema import Decoding
+
+__all__ = ["SeededSampler", "uniforms"]
+
+
+def uniforms(seeds: Sequence[int], n_steps: int) -> torch.Tensor:
+    """Draw the random numbers that decide every token of every row.
+
+    Parameters
+    ----------
+    seeds : sequence of int
+        One a row; each row has a Philox stream of its own (Salmon et al. 2011), so neighbours cannot disturb it.
+    n_steps : int
+
+    Returns
+    -------
+    torch.Tensor
+        float64, shape (len(seeds), n_steps), in [0, 1).
+    """
+    rows = [np.random.Generator(np.random.Philox(key=seed % 2**64)).random(n_steps) for seed in seeds]
+    return torch.from_numpy(np.stack(rows)) if rows else torch.empty((0, n_steps), dtype=torch.float64)
+
+
+def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Zero the tail outside the smallest set of tokens whose mass reaches `top_p` (Holtzman et al. 2020, eq. 2)."""
+    ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    outside = ordered.cumsum(-1) - ordered >= top_p
+    return probabilities.masked_fill(outside.gather(-1, order.argsort(-1)), 0.0)
+
+
+class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # transformers ships no types
+    """Chooses each row's next token by inverting its cumulative distribution at the row's own random number.
+
+    As a logits processor it leaves one finite logit a row, so that greedy decoding takes exactly that token.
+
+    Parameters
+    ----------
+    seeds : sequence of int
+        One a row of the batch.
+    decoding : Decoding
+        ``temperature`` above 0.
+    """
+
+    def __init__(self, seeds: Sequence[int], decoding: Decoding) -> None:
+        self._decoding = decoding
+        self._uniforms = uniforms(seeds, decoding.max_new_tokens)
+        self._step = 0
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return logits that are finite at the drawn token only; shape as `scores`, (n_rows, n_vocabulary)."""
+        token = self.draw(scores)
+        return torch.full_like(scores, float("-inf")).scatter_(1, token[:, None], 0.0)
+
+    def draw(self, logits: torch.Tensor) -> torch.Tensor:
+        """Draw the next token of every row; int64, shape (n_rows,)."""
+        probabilities = torch.softmax(logits.float() / self._decoding.temperature, dim=-1)
+        if self._decoding.top_p < 1.0:
+            probabilities = _nucleus(probabilities, self._decoding.top_p)
+        mass = probabilities.double().cumsum(-1)
+        point = self._uniforms[:, self._step, None].to(mass.device) * mass[:, -1:]
+        self._step += 1
+        token = torch.searchsorted(mass, point, right=True)[:, 0]
+        return token.clamp(max=logits.shape[-1] - 1)

@@ -1,0 +1,68 @@
+"""What a user may name as a model, turned into a folder: an asset, a local folder, a GGUF file or a hub id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from guard import assets
+from guard.errors import ConfigError
+from guard.generators.gguf import convert
+from guard.generators.transformers import folder_digest, hub_snapshot
+
+__all__ = ["ModelSource", "resolve"]
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model that is here.
+
+    Parameters
+    ----------
+    name : str
+        As the user named it.
+    folder : pathlib.Path
+        With weights and tokenizer.
+    digest : str
+        SHA-256, in hex, over weights, tokenizer and configuration.
+    """
+
+    name: str
+    folder: Path
+    digest: str
+
+
+def resolve(model: str) -> ModelSource:
+    """Find a model, fetching or converting it first where it has to be.
+
+    Parameters
+    ----------
+    model : str
+        In this order: the name of an asset, a local folder, a GGUF file, a hub id.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model.
+    DataError
+        A GGUF file that is broken.
+    AssetError
+        An asset that cannot be had.
+    """
+    folder = _folder(model)
+    return ModelSource(model, folder, folder_digest(folder))
+
+
+def _folder(model: str) -> Path:
+    if model in {asset.name for asset in assets.catalogue()}:
+        found = assets.path(model)
+        files = sorted(found.glob("*.gguf")) if found.is_dir() else [found]
+        if not files:
+            raise ConfigError(f"the asset {model!r} is no language model; see `assay assets list`")
+        return convert(files[0])
+    path = Path(model)
+    if path.is_dir():
+        return path
+    if path.suffix.lower() == ".gguf" or path.is_file():
+        return convert(path)
+    return hub_snapshot(model)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, Protocol
 
-from guard.schema import Verdict
+from guard.schema import Action, Verdict
 
 __all__ = [
     "Arm",
@@ -19,9 +19,9 @@ __all__ = [
     "Metric",
     "ModelResult",
     "Outcome",
+    "Record",
     "Report",
     "Sample",
-    "Score",
     "Scorer",
 ]
 
@@ -72,46 +72,57 @@ class Generation:
 
     Parameters
     ----------
-    sample_id : str
-    arm : Arm
     text : str or None
-        The released text; None when nothing could be generated.
-    verdict : Verdict
-        The verdict that decided (the stricter of prompt and output).
+        The released text; None when nothing could be generated, or where a text is only judged.
+    action : Action
+        The stricter of both verdicts.
+    prompt_verdict : Verdict
+    output_verdict : Verdict or None
+        None when the prompt was blocked, or where a text is only judged.
     """
 
-    sample_id: str
-    arm: Arm
     text: str | None
-    verdict: Verdict
+    action: Action
+    prompt_verdict: Verdict
+    output_verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
-class Score:
-    """One number a sample.
+class Record:
+    """One line of the journal: a sample, what the model wrote, and what each arm made of it.
 
     Parameters
     ----------
-    sample_id : str
-    scorer : str
-    value : float or None
-        None = could not be scored: counted, never averaged in.
+    sample : Sample
+    output : str or None
+        What the model wrote, before any guard.
+    arms : mapping of Arm to Generation
+    times : mapping of str to float
+        Shares of the batch's wall time in milliseconds, and tokens written. Never part of a figure.
     """
 
-    sample_id: str
-    scorer: str
-    value: float | None
+    sample: Sample
+    output: str | None
+    arms: Mapping[Arm, Generation]
+    times: Mapping[str, float] = field(default_factory=dict)
 
 
 class Scorer(Protocol):
-    """Samples and what was released for them in, one score each out."""
+    """Released texts in, one score each out."""
 
     @property
     def name(self) -> str:
         """``<kind>@<digest>``."""
 
-    def score_batch(self, samples: Sequence[Sample], generations: Sequence[Generation]) -> list[Score]:
-        """Score each generation; the value is None where it cannot be scored."""
+    def score_batch(self, samples: Sequence[Sample], texts: Sequence[str | None]) -> list[float | None]:
+        """Score what was released for each sample.
+
+        Returns
+        -------
+        list of float or None
+            None where it could not be scored: counted, never averaged in. The score of a text does not depend on
+            its neighbours.
+        """
 
 
 @dataclass(frozen=True)

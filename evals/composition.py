@@ -1,0 +1,177 @@
+"""From what a user asks for to a plan of an audit: models found, filters and scorers loaded, prompts read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from evals.audit import AuditedModel, Plan
+from evals.datasets import Prompt, read_prompts
+from evals.gate import Gate
+from evals.planned import PlannedTask, independence_notes, plan_tasks
+from evals.schema import Scorer
+from evals.scorers.linear import LinearJudge
+from evals.suite import Suite
+from guard import assets
+from guard.errors import ConfigError
+from guard.filters.table import load_filter
+from guard.policy import Policy
+from guard.schema import Filter
+
+__all__ = ["Request", "plan_audit"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks to have audited.
+
+    Parameters
+    ----------
+    models : tuple of str
+        Assets, folders, GGUF files or hub ids.
+    suite, policy, gate : str
+        Shipped names or TOML files.
+    filters : tuple of str
+        Names for :func:`guard.filters.table.load_filter`, for prompts and outputs alike.
+    scorer : str
+        Judge of toxicity: ``linear`` or the name of a filter.
+    prompts : Path or None
+        The user's own, for the toxicity task.
+    column : str
+        Where they are.
+    limit : int or None
+    seed : int
+    device, dtype : str
+    batch_size : int or None
+    """
+
+    models: tuple[str, ...]
+    suite: str
+    policy: str
+    gate: str
+    filters: tuple[str, ...]
+    scorer: str
+    prompts: Path | None
+    column: str
+    limit: int | None
+    seed: int
+    device: str
+    dtype: str
+    batch_size: int | None
+
+
+def plan_audit(request: Request) -> Plan:
+    """Check everything that can be checked before the first generation, and load what is shared by all models.
+
+    Raises
+    ------
+    UsageError
+        Something that the user named is not there or makes no sense.
+    AssetError
+        An asset cannot be had.
+    """
+    # The cheap checks first: a typo in a file should not cost a download.
+    suite = Suite.load(request.suite).limited(request.limit)
+    policy, gate = Policy.load(request.policy), Gate.load(request.gate)
+    own = read_prompts(request.prompts, column=request.column) if request.prompts else None
+    models = [_model(name, request) for name in _distinct(request.models)]
+    filters = [load_filter(name, device=request.device) for name in request.filters]
+    tasks = _tasks(suite, request, own)
+    used = {name for planned in tasks for name in planned.assets}
+    return Plan(
+        models=models,
+        suite=suite,
+        tasks=tasks,
+        policy=policy,
+        gate=gate,
+        inputs=filters,
+        outputs=filters,
+        seed=request.seed,
+        assets={name: assets.digest(name)[:12] for name in sorted(used)},
+        settings=_settings(request),
+        notes=_notes(suite, tasks, filters, request),
+    )
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ConfigError(f"a model is named twice: {', '.join(names)}; name each once")
+    return tuple(names)
+
+
+def _model(name: str, request: Request) -> AuditedModel:
+    from guard.generators.source import resolve
+    from guard.generators.transformers import TransformersGenerator
+
+    source = resolve(name)
+    load = partial(
+        TransformersGenerator.load,
+        source.folder,
+        device=request.device,
+        dtype=request.dtype,
+        batch_size=request.batch_size,
+    )
+    return AuditedModel(name, f"transformers@{source.digest[:12]}", load)
+
+
+def _tasks(suite: Suite, request: Request, own: list[Prompt] | None) -> list[PlannedTask]:
+    def toxicity() -> Filter[str]:
+        return LinearJudge.load() if request.scorer == "linear" else load_filter(request.scorer, device=request.device)
+
+    return plan_tasks(
+        suite,
+        asset=assets.path,
+        toxicity=toxicity,
+        refusal=LinearJudge.load,
+        perplexity=partial(_perplexity, request=request),
+        own_prompts=own,
+    )
+
+
+def _perplexity(reference: str, *, request: Request) -> Scorer:
+    from evals.scorers.perplexity import PerplexityScorer
+    from guard.generators.source import resolve
+    from guard.generators.transformers import TransformersGenerator
+
+    source = resolve(reference)
+    return PerplexityScorer(TransformersGenerator.load(source.folder, device=request.device, dtype=request.dtype))
+
+
+def _settings(request: Request) -> dict[str, str]:
+    from guard.generators.transformers import pick_device, pick_dtype
+
+    device = pick_device(request.device)
+    return {"device": device.type, "dtype": str(pick_dtype(request.dtype, device)).removeprefix("torch.")}
+
+
+def _notes(
+    suite: Suite, tasks: Sequence[PlannedTask], filters: Sequence[Filter[str]], request: Request
+) -> tuple[str, ...]:
+    notes = independence_notes(tasks, filters)
+    if suite.toxicity and request.scorer == "linear":
+        notes.append(_judge_note())
+    if suite.quality:
+        reference = suite.quality.reference
+        notes.append(f"Task quality: perplexity is measured under {reference}, in bits per character.")
+        if reference in request.models:
+            notes.append(
+                f"Task quality: {reference} is also an audited model, so its perplexity is its own opinion of itself:"
+                " compare the arms, not the models."
+            )
+    if _settings(request)["device"] != "cpu":
+        notes.append(
+            "On this device sums may round differently with the batch, so another batch size can change single tokens."
+        )
+    return tuple(notes)
+
+
+def _judge_note() -> str:
+    """Say how often the judge itself is wrong."""
+    rates = LinearJudge.load().rates["toxicity"]
+    return (
+        f"The judge of toxicity at {rates.threshold:g}, on texts it was not trained on: sensitivity"
+        f" {rates.sensitivity:.2f} (n = {rates.n_positive}), specificity {rates.specificity:.2f}"
+        f" (n = {rates.n_negative}); the figures are as it sees them, not corrected for its errors."
+    )

@@ -1,0 +1,167 @@
+"""The journal of a run: one line a sample, appended as it is made; what survives a kill at any moment."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from evals.schema import Generation, Record, Sample
+from guard.errors import ConfigError, DataError, OutputError
+from guard.schema import Action, Span, Verdict
+
+__all__ = ["Journal"]
+
+_SCHEMA = "assay.journal/1"
+
+
+class Journal:
+    """Append-only JSON lines behind a header that names the run.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Made with its header when it is not there, else continued; a last line torn by a kill is cut off.
+    identity : mapping of str to str
+        What must be the same for a run to be continued: digests of models, policy, filters, suite, code, seed.
+
+    Raises
+    ------
+    ConfigError
+        The journal is of another run: the first differing entry is named.
+    DataError
+        It is no journal, or a line other than the last is damaged.
+    OutputError
+        It cannot be written.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, str]) -> None:
+        self._path = path
+        self._records: dict[tuple[str, str], Record] = {}
+        header = {"schema": _SCHEMA, "identity": dict(identity)}
+        try:
+            whole = _whole_lines(path) if path.exists() else []
+            if whole:
+                _check_header(whole[0], header, path)
+                self._read(whole[1:])
+            self._stream = path.open("r+b" if whole else "wb")
+            self._stream.truncate(sum(len(line) for line in whole))
+            self._stream.seek(0, os.SEEK_END)
+            if not whole:
+                self._write([header])
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def get(self, model: str, sample_id: str) -> Record | None:
+        """Return the record of a sample of a model, if it was made."""
+        return self._records.get((model, sample_id))
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def append(self, model: str, records: Iterable[Record]) -> None:
+        """Write records, a line each, and make sure that they are on disk before returning.
+
+        Raises
+        ------
+        OutputError
+            When they cannot be written.
+        """
+        records = list(records)
+        try:
+            self._write([{"model": model, **_encode(record)} for record in records])
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+        self._records.update({(model, record.sample.id): record for record in records})
+
+    def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        self._stream.write(b"".join(json.dumps(line).encode("ascii") + b"\n" for line in lines))
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+    def _read(self, lines: list[bytes]) -> None:
+        for number, line in enumerate(lines, 2):
+            try:
+                entry = json.loads(line)
+                record = _decode(entry)
+                self._records[str(entry["model"]), record.sample.id] = record
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(
+                    f"{self._path} line {number} is damaged ({type(error).__name__}); start again without --resume"
+                ) from error
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """Return the lines that end in a line feed; a kill can only tear the last one."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    return [line for line in lines if line.endswith(b"\n")]
+
+
+def _check_header(line: bytes, expected: Mapping[str, Any], path: Path) -> None:
+    try:
+        header = json.loads(line)
+        known, wanted = header["identity"], expected["identity"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is no journal of a run; start the run again without --resume") from error
+    if header.get("schema") != _SCHEMA:
+        raise DataError(
+            f"{path} has schema {header.get('schema')!r}, this version reads {_SCHEMA}; start the run again"
+        )
+    for key in sorted({*known, *wanted}):
+        if known.get(key) != wanted.get(key):
+            raise ConfigError(
+                f"{path} is of another run: its {key} is {known.get(key)}, now it is {wanted.get(key)};"
+                " give the same options, or start a new run without --resume"
+            )
+
+
+def _encode(record: Record) -> dict[str, Any]:
+    encoded = dataclasses.asdict(record)
+    assert isinstance(encoded, dict)
+    return encoded
+
+
+def _decode(entry: Mapping[str, Any]) -> Record:
+    return Record(
+        sample=Sample(**entry["sample"]),
+        output=entry["output"],
+        arms={arm: _generation(value) for arm, value in entry["arms"].items()},
+        times=entry["times"],
+    )
+
+
+def _generation(value: Mapping[str, Any]) -> Generation:
+    output = value["output_verdict"]
+    return Generation(
+        text=value["text"],
+        action=Action(value["action"]),
+        prompt_verdict=_verdict(value["prompt_verdict"]),
+        output_verdict=None if output is None else _verdict(output),
+    )
+
+
+def _verdict(value: Mapping[str, Any]) -> Verdict:
+    return Verdict(
+        action=Action(value["action"]),
+        stage=value["stage"],
+        scores=value["scores"],
+        triggered=tuple(value["triggered"]),
+        spans=tuple(Span(**span) for span in value["spans"]),
+        error=value["error"],
+    )
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"cannot write {path}: {error.strerror or error}; free space or name another folder with --out")

@@ -1,0 +1,49 @@
+"""What a run was made of: digests of code and packages, and the machine it ran on."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+
+import evals
+import guard
+
+__all__ = ["code_digest", "machine", "package_versions"]
+
+_PACKAGES = ("detoxify", "numpy", "scikit-learn", "scipy", "tokenizers", "torch", "transformers")
+_SHIPPED = (".py", ".toml", ".csv", ".json", ".safetensors", ".npz")
+
+
+def code_digest() -> str:
+    """Return the first 12 hex digits of the SHA-256 over the package's own code, tables and weights."""
+    digest = hashlib.sha256()
+    for name, file in sorted(_own_files()):
+        digest.update(f"{name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def _own_files() -> Iterable[tuple[str, Path]]:
+    for package in (guard, evals):
+        root = Path(str(package.__file__)).parent
+        for file in root.rglob("*"):
+            if file.suffix in _SHIPPED and "__pycache__" not in file.parts:
+                yield f"{package.__name__}/{file.relative_to(root).as_posix()}", file
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that figures can depend on."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def machine() -> dict[str, str]:
+    """Return what a reader needs to know about the machine; no names of hosts or users."""
+    return {"python": platform.python_version(), "system": platform.system(), "processor": platform.machine()}

@@ -1,0 +1,84 @@
+"""Quality of answers to plain requests: perplexity under a named reference, distinct-n and repetition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from evals.datasets import Prompt, sample_prompts
+from evals.figures import Figures, Measure, Row, measure
+from evals.schema import Arm, Record, Sample, Scorer
+from evals.scorers.text import distinct_n, repetition
+from evals.seeds import sample_seed
+from evals.stats import Estimate, Observations, clustered_mean
+from evals.suite import QualitySettings, decoding_of
+from guard.schema import Action
+
+__all__ = ["QualityTask"]
+
+_ARMS: tuple[Arm, Arm] = ("unguarded", "guarded")
+
+_TEXT_MEASURES: dict[str, Callable[[str], float | None]] = {
+    "distinct_1": lambda text: distinct_n([text], 1),
+    "distinct_2": lambda text: distinct_n([text], 2),
+    "distinct_3": lambda text: distinct_n([text], 3),
+    "repetition": repetition,
+}
+
+
+class QualityTask:
+    """One sampled answer a request; what the guard blocked has no quality and is unscored.
+
+    Parameters
+    ----------
+    prompts : sequence of Prompt
+    settings : QualitySettings
+    scorer : Scorer
+        Bits per character under the reference model.
+    """
+
+    name = "quality"
+    generates = True
+
+    def __init__(self, prompts: Sequence[Prompt], settings: QualitySettings, scorer: Scorer) -> None:
+        self.prompts = tuple(prompts)
+        self.decoding = decoding_of(settings, chat=True)
+        self._settings = settings
+        self._scorer = scorer
+
+    def samples(self, seed: int) -> list[Sample]:
+        """Return one sample a request."""
+        drawn = sample_prompts(self.prompts, self._settings.prompts, seed=seed)
+        return [self._sample(prompt, seed) for prompt in drawn]
+
+    def _sample(self, prompt: Prompt, seed: int) -> Sample:
+        sample_id = f"{self.name}/{prompt.id}"
+        return Sample(sample_id, self.name, prompt.id, prompt.text, prompt.group, sample_seed(seed, sample_id))
+
+    def figures(self, records: Sequence[Record]) -> Figures:
+        """Measure what was released in both arms."""
+        samples = [record.sample for record in records]
+        texts = {arm: [_released(record, arm) for record in records] for arm in _ARMS}
+        bits = {arm: self._scorer.score_batch(samples, texts[arm]) for arm in _ARMS}
+        perplexity = Measure("perplexity_bits_per_char", _unbounded_mean, bounds=None)
+        figures = measure(self.name, _rows(samples, bits), _ARMS, perplexity)
+        for name, score in _TEXT_MEASURES.items():
+            values = {arm: [None if text is None else score(text) for text in texts[arm]] for arm in _ARMS}
+            figures.add(measure(self.name, _rows(samples, values), _ARMS, Measure(name, clustered_mean)))
+        return figures
+
+
+def _unbounded_mean(observed: Observations) -> Estimate:
+    return clustered_mean(observed, bounds=None)
+
+
+def _released(record: Record, arm: Arm) -> str | None:
+    made = record.arms[arm]
+    return None if made.action == Action.BLOCK else made.text
+
+
+def _rows(samples: Sequence[Sample], values: dict[Arm, list[float | None]]) -> list[Row]:
+    return [
+        Row(sample.prompt_id, sample.group, arm, value)
+        for arm in _ARMS
+        for sample, value in zip(samples, values[arm], strict=True)
+    ]

@@ -1,0 +1,28 @@
+"""Take the picture of a report: ``python -m tests.evals.report.picture OUT.png [RUN_FOLDER]``."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from evals.report import read, write
+from tests.evals.report.chromium import find_chromium, open_page
+from tests.evals.report.example import example_report
+
+_WIDTH, _HEIGHT = 1280, 1440
+
+
+def main(arguments: list[str]) -> None:
+    """Write a picture of the top of a run's report, or of the example's."""
+    executable = find_chromium()
+    if executable is None:
+        sys.exit("no Chromium: install one, or name it in ASSAY_CHROMIUM")
+    report = read(Path(arguments[1])) if len(arguments) > 1 else example_report()
+    with tempfile.TemporaryDirectory() as folder, open_page(executable) as page:
+        page.open(write(report, Path(folder))[-1], width=_WIDTH, height=_HEIGHT)
+        page.screenshot(Path(arguments[0]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

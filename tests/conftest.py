@@ -21,3 +21,11 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the labelled data beside the project is not here")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small random language model."""
+    from tests.tiny_llama import write_tiny_llama
+
+    return write_tiny_llama(tmp_path_factory.mktemp("models") / "tiny-llama")

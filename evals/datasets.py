@@ -152,7 +152,7 @@ def advbench(*, folder: Path) -> list[Prompt]:
     DataError
         The file is missing or damaged.
     """
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     file = folder / "adv_bench.prompt"
     try:

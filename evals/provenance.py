@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import importlib.resources
 import platform
 from collections.abc import Iterable
 from pathlib import Path
-
-import evals
-import guard
 
 __all__ = ["code_digest", "machine", "package_versions"]
 
@@ -26,11 +24,11 @@ def code_digest() -> str:
 
 
 def _own_files() -> Iterable[tuple[str, Path]]:
-    for package in (guard, evals):
-        root = Path(str(package.__file__)).parent
+    for package in ("guard", "evals"):
+        root = Path(str(importlib.resources.files(package)))
         for file in root.rglob("*"):
             if file.suffix in _SHIPPED and "__pycache__" not in file.parts:
-                yield f"{package.__name__}/{file.relative_to(root).as_posix()}", file
+                yield f"{package}/{file.relative_to(root).as_posix()}", file
 
 
 def package_versions() -> dict[str, str]:

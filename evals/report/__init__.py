@@ -80,4 +80,7 @@ def read(run: Path) -> Report:
         raise DataError(f"{path} is not text in UTF-8; give the {_DOCUMENT} of a run") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    return from_json(text)
+    try:
+        return from_json(text)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error

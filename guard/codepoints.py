@@ -1,0 +1,122 @@
+"""What each code point is to canonical text: dropped, replaced, decided by its neighbours, or a mark."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "ACTIVE",
+    "CONTEXTUAL",
+    "DROPPED",
+    "MARK",
+    "OVERLAY",
+    "backward_composers",
+    "codes_of",
+    "flags",
+    "replacements",
+    "runs_of",
+    "text_of",
+]
+
+DROPPED, CONTEXTUAL, ACTIVE, MARK, OVERLAY = 1, 2, 4, 8, 16
+
+_N_CODES = 0x110000
+_N_NORMALIZED = 0x30000  # nothing beyond the third plane has a decomposition
+
+# Default-ignorable code points, bidirectional controls, and controls that are not white space.
+_DROPPED_RANGES = (
+    *((0x0000, 0x0008), (0x000E, 0x001B), (0x007F, 0x0084), (0x0086, 0x009F), (0x00AD, 0x00AD), (0x034F, 0x034F)),
+    *((0x061C, 0x061C), (0x17B4, 0x17B5), (0x200B, 0x200B), (0x200E, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F)),
+    *((0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFF0, 0xFFFB), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A)),
+    *((0xE0000, 0xE001F), (0xE0080, 0xE0FFF)),
+)
+# Hangul fillers, Mongolian selectors, joiners, tags.
+_CONTEXTUAL_RANGES = ((0x115F, 0x1160), (0x180B, 0x180F), (0x200C, 0x200D), (0xE0020, 0xE007F))
+# Marks that strike a letter through, underline or frame it: decoration, where they follow a letter.
+_OVERLAY_CODES = (*range(0x0334, 0x0339), 0x0305, 0x0332, 0x0333, *range(0x20DD, 0x20E1), 0x20E5)
+
+
+@functools.cache
+def flags() -> npt.NDArray[np.uint8]:
+    """Return the properties of every code point as bits, shape (0x110000,).
+
+    The Unicode version is that of the running Python's ``unicodedata``.
+    """
+    table = np.zeros(_N_CODES, dtype=np.uint8)
+    for ranges, flag in ((_DROPPED_RANGES, DROPPED), (_CONTEXTUAL_RANGES, CONTEXTUAL)):
+        for first, last in ranges:
+            table[first : last + 1] |= flag
+    table[list(_OVERLAY_CODES)] |= OVERLAY | MARK
+    composers = {ord(char) for char in backward_composers()}
+    table[list(composers)] |= ACTIVE
+    for code, normal in _changed_by_nfkc():
+        mark = bool(unicodedata.combining(normal[0]))
+        table[code] |= ACTIVE | (MARK if mark else 0)
+    table.setflags(write=False)
+    return table
+
+
+@functools.cache
+def replacements() -> npt.NDArray[np.uint32]:
+    """Return the code point to read for every code point, shape (0x110000,).
+
+    What NFKC maps to one character becomes that character, which leaves the normal form of any text as it is.
+    Letters in black boxes and circles, which NFKC leaves, become the letters; fillers that show as a gap become a
+    space; lone surrogates become U+FFFD.
+    """
+    table = np.arange(_N_CODES, dtype=np.uint32)
+    for code, _ in _changed_by_nfkc():
+        normal = unicodedata.normalize("NFKC", chr(code))
+        if len(normal) == 1:
+            table[code] = ord(normal)
+    for first in (0x1F150, 0x1F170):
+        table[first : first + 26] = np.arange(ord("A"), ord("Z") + 1)
+    table[[0x2800, 0x3164, 0xFFA0]] = ord(" ")
+    table[0xD800:0xE000] = 0xFFFD
+    table.setflags(write=False)
+    return table
+
+
+@functools.cache
+def backward_composers() -> frozenset[str]:
+    """Return the characters that are no marks and yet may compose with the character before them."""
+    jamo = (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))
+    seconds = {pair[1] for pair in _compositions() if not unicodedata.combining(pair[1])}
+    return frozenset(map(chr, jamo)) | seconds
+
+
+def codes_of(text: str) -> npt.NDArray[np.uint32]:
+    """Return the code points of `text`, shape (len(text),)."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint32)
+
+
+def text_of(codes: npt.NDArray[np.uint32]) -> str:
+    """Return the text of code points."""
+    return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def runs_of(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the half-open ranges in which `mask` holds, in order."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False]))))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _changed_by_nfkc() -> Iterator[tuple[int, str]]:
+    """Code points that NFKC changes or that are marks, with their full decomposition."""
+    for code in range(0x80, _N_NORMALIZED):
+        char = chr(code)
+        if unicodedata.combining(char) or unicodedata.decomposition(char):
+            yield code, unicodedata.normalize("NFKD", char)
+
+
+def _compositions() -> Iterator[str]:
+    """Pairs of characters that are the canonical decomposition of a third."""
+    for code in range(0x80, _N_NORMALIZED):
+        parts = unicodedata.decomposition(chr(code)).split()
+        if len(parts) == 2 and not parts[0].startswith("<"):
+            yield "".join(chr(int(part, 16)) for part in parts)

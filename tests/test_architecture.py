@@ -1,0 +1,156 @@
+"""The layers as data: which room may import which, what stays light, and how large a file or function may grow."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import guard
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted([*ROOT.glob("guard/**/*.py"), *ROOT.glob("evals/**/*.py"), ROOT / "cli.py"])
+FILES = [path for path in FILES if path.exists()]
+MODULES = {str(path.relative_to(ROOT))[:-3].replace("/", ".").removesuffix(".__init__"): path for path in FILES}
+
+MOST_LINES_A_FILE = 400
+MOST_LINES_A_FUNCTION = 60
+
+# What each room of the runtime may import besides itself. A room that is not listed may import `FOUNDATION` only.
+FOUNDATION = {"guard.errors", "guard.schema", "guard.canonical", "guard.confusables", "guard.codepoints"}
+FOUNDATION |= {"guard.assets", "guard.cache", "guard.catalogue", "guard.wheels"}
+ROOMS = {
+    "guard.filters": set(),
+    "guard.generators": set(),
+    "guard.policy": set(),
+    "guard.audit_log": set(),
+    "guard.scoring": set(),
+    "guard.judge": {"guard.policy", "guard.scoring"},
+    "guard.guard": {"guard.policy", "guard.judge", "guard.audit_log", "guard.generators.callable"},
+    "guard.train": {"guard.filters", "guard.generators"},
+}
+
+# Siblings inside a room that others of the room are built from: shared parts, not peers.
+SHARED_PARTS = {
+    "guard.filters": {"bert", "heads", "windows"},
+    "guard.generators": {"batching", "gguf", "gguf_tokenizer", "seeding"},
+    "guard.train": None,  # steps of one pipeline
+}
+
+# The tables from names, as people write them, to what a room offers: they may import all of it.
+TABLES = {"guard.filters.table", "guard.generators.source"}
+
+HEAVY = {"torch", "transformers", "sklearn", "pandas", "detoxify", "scipy"}
+LIGHT = [
+    *("guard", "guard.audit_log", "guard.canonical", "guard.codepoints", "guard.confusables", "guard.errors"),
+    *("guard.filters.callable", "guard.filters.lexical", "guard.guard", "guard.judge", "guard.policy"),
+    *("guard.schema", "guard.scoring"),
+]
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, inside functions and for type checking too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in MODULES else node.module
+
+
+def _inside(module: str, room: str) -> bool:
+    return module == room or module.startswith(f"{room}.")
+
+
+def _room(module: str) -> str:
+    return next((room for room in ROOMS if _inside(module, room)), module)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if _inside(module, "guard")])
+def test_guard_never_imports_the_measurement(module: str) -> None:
+    assert [name for name in _imports(MODULES[module]) if name.split(".")[0] in ("evals", "cli")] == []
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if _inside(module, "evals")])
+def test_evals_never_imports_the_command_line(module: str) -> None:
+    assert [name for name in _imports(MODULES[module]) if name == "cli"] == []
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if _inside(module, "guard") and module != "guard"])
+def test_rooms_import_only_what_lies_below(module: str) -> None:
+    room = _room(module)
+    allowed = FOUNDATION | ROOMS.get(room, set()) | {room}
+    wrong = [
+        name
+        for name in _imports(MODULES[module])
+        if _inside(name, "guard") and not any(_inside(name, below) for below in allowed)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.rpartition(".")[0] in SHARED_PARTS and m not in TABLES])
+def test_siblings_do_not_import_each_other_sideways(module: str) -> None:
+    room = module.rpartition(".")[0]
+    parts = SHARED_PARTS[room]
+    siblings = {name for name in _imports(MODULES[module]) if name.startswith(f"{room}.")}
+    assert parts is None or {name.removeprefix(f"{room}.") for name in siblings} <= parts
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_no_module_takes_a_name_through_its_own_door(module: str) -> None:
+    root = module.split(".")[0]
+    nodes = [
+        n for n in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)
+    ]
+    names = [alias.name for node in nodes if node.module == root for alias in node.names]
+    assert [name for name in names if f"{root}.{name}" not in MODULES] == []
+
+
+@pytest.mark.parametrize("module", [module for module in LIGHT if module in MODULES])
+def test_light_module_imports_nothing_heavy(module: str) -> None:
+    program = f"import sys, {module}; print(*sorted({HEAVY!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MOST_LINES_A_FILE
+    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    assert [f"{f.name}: {_code_lines(f)}" for f in functions if _code_lines(f) > MOST_LINES_A_FUNCTION] == []
+
+
+def _code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function without its docstring."""
+    first = function.body[0]
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    docstring = (first.end_lineno or 0) - first.lineno + 1 if documented else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - docstring
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_is_named_for_nothing(path: Path) -> None:
+    assert path.stem not in {"utils", "base", "helper", "helpers", "manager", "common", "misc"}
+
+
+@pytest.mark.parametrize("name", guard.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(guard, name) is not None
+
+
+def test_the_door_is_sorted_and_refuses_what_it_does_not_have() -> None:
+    assert sorted(guard.__all__) == guard.__all__
+    assert set(guard.__all__) <= set(dir(guard))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        guard.nothing  # noqa: B018

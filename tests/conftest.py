@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# Before torch is first imported: the mode in which a row's result does not depend on the batch (docs/design/determinism.md).
+# Before torch is first imported: the mode in which a row does not depend on its batch (docs/design/determinism.md).
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from guard.canonical import Canonical, canonicalize
     from guard.filters.callable import CallableFilter, RegexFilter
     from guard.filters.detoxify import DetoxifyFilter
+    from guard.filters.encoder import EncoderFilter
     from guard.filters.lexical import LexicalFilter
+    from guard.filters.table import load_filter
     from guard.generators.callable import CallableGenerator
     from guard.generators.scripted import ScriptedGenerator
     from guard.guard import Guard
@@ -25,6 +27,7 @@ __all__ = [
     "Canonical",
     "Decoding",
     "DetoxifyFilter",
+    "EncoderFilter",
     "Filter",
     "Generator",
     "Guard",
@@ -39,6 +42,7 @@ __all__ = [
     "Stage",
     "Verdict",
     "canonicalize",
+    "load_filter",
 ]
 
 _SCHEMA = ("Action", "Decoding", "Filter", "Generator", "Locator", "Response", "Scores", "Span", "Stage", "Verdict")
@@ -49,12 +53,14 @@ _HOMES = {
     "CallableGenerator": "guard.generators.callable",
     "Canonical": "guard.canonical",
     "DetoxifyFilter": "guard.filters.detoxify",
+    "EncoderFilter": "guard.filters.encoder",
     "Guard": "guard.guard",
     "LexicalFilter": "guard.filters.lexical",
     "Policy": "guard.policy",
     "RegexFilter": "guard.filters.callable",
     "ScriptedGenerator": "guard.generators.scripted",
     "canonicalize": "guard.canonical",
+    "load_filter": "guard.filters.table",
 }
 
 

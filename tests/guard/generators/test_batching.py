@@ -9,8 +9,11 @@ from guard.generators.batching import batches, padded_width
 
 @pytest.mark.parametrize(
     ("n_tokens", "new", "width"),
-    [(0, 20, 16), (15, 20, 16), (16, 20, 32), (17, 20, 32), (480, 16, 496), (496, 16, 512), (490, 100, 512), (512, 1, 1024)],
-)  # fmt: skip
+    [
+        *((0, 20, 16), (15, 20, 16), (16, 20, 32), (17, 20, 32)),
+        *((480, 16, 496), (496, 16, 512), (490, 100, 512), (512, 1, 1024)),
+    ],
+)
 def test_padded_width_leaves_padding_and_keeps_lanes(n_tokens: int, new: int, width: int) -> None:
     assert padded_width(n_tokens, new) == width
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -13,12 +15,14 @@ from typing import Any
 import click
 
 from evals.progress import show_progress
-from guard.errors import AssayError
+from guard.errors import AssayError, DataError
 
 # Before PyTorch is first loaded: the numeric mode in which a row does not depend on its batch
 # (docs/design/determinism.md). A user's own setting stands.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# What is wrong with a model is an error of ours, in one line; the rest is chatter between libraries.
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 _POSITIVE = click.IntRange(min=1)
 
@@ -33,8 +37,24 @@ class _Commands(click.Group):
             click.echo(f"assay: {_one_line(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("assay: interrupted; start again with --resume to go on", err=True)
+            click.echo("assay: interrupted; an audit goes on with --resume", err=True)
             ctx.exit(130)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except OSError as error:
+            _lost(error)
+            ctx.exit(4)
+        except Exception:  # a bug of ours: with its traceback, but never with the exit code of a verdict
+            traceback.print_exc()
+            ctx.exit(4)
+
+
+def _lost(error: OSError) -> None:
+    """Say in one line what the system refused; a reader of the output that left needs no line."""
+    if error.errno == errno.EPIPE:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    else:
+        click.echo(f"assay: {_one_line(str(error))}; check the path, the permissions and the space", err=True)
 
 
 def _one_line(text: str) -> str:
@@ -56,7 +76,7 @@ def main() -> None:
 def _batch_size(_ctx: click.Context, _param: click.Parameter, value: str) -> int | None:
     if value == "auto":
         return None
-    if not value.isdecimal() or int(value) < 1:
+    if not value.isdecimal() or len(value) > 9 or int(value) < 1:
         raise click.BadParameter(f"{value!r} is neither 'auto' nor a number of at least 1")
     return int(value)
 
@@ -127,14 +147,19 @@ def audit(out: Path, resume: str | None, as_json: bool, **options: Any) -> None:
             from evals import report as reports
             from evals.audit import audit as run_audit
             from evals.composition import Request, plan_audit
-            from evals.runs import new_run, resumable_run
+            from evals.runs import discard_unbegun, new_run, resumable_run
 
             plan = plan_audit(Request(**options))
-            if resume is None:
-                folder = new_run(out, suite=plan.suite.name, models=[model.name for model in plan.models])
-            else:
-                folder = resumable_run(out, plan.identity(), named=resume or None)
-        report = run_audit(plan, folder, rows=options["batch_size"], progress=bars.show)
+            begun = None if resume is None else resumable_run(out, plan.identity(), named=resume or None)
+            if resume is not None and begun is None:
+                click.echo(f"assay: no run in {_one_line(str(out))} has these options; starting one", err=True)
+            folder = begun or new_run(out, suite=plan.suite.name, models=[model.name for model in plan.models])
+        try:
+            report = run_audit(plan, folder, rows=options["batch_size"], progress=bars.show)
+        except AssayError:
+            if begun is None:
+                discard_unbegun(folder)
+            raise
         reports.write(report, folder)
     _show(report, folder, as_json=as_json)
     sys.exit(int(report.outcome))
@@ -142,15 +167,22 @@ def audit(out: Path, resume: str | None, as_json: bool, **options: Any) -> None:
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the names of the files.")
 def report(run: Path, as_json: bool) -> None:
-    """Render a run again from its report.json. RUN is its folder, or that file."""
+    """Render a run again from its report.json. RUN is its folder, or that file.
+
+    Exits 0 when it could; the verdict is in the report, and its exit code is that of the audit.
+    """
     from evals import report as reports
 
     found = reports.read(run)
-    folder = run if run.is_dir() else run.parent
-    reports.write(found, folder)
-    _show(found, folder, as_json=as_json)
+    if not run.is_dir() and run.name != "report.json":
+        raise DataError(f"{run} is not called report.json; give the folder of a run, or its report.json")
+    written = reports.write(found, run if run.is_dir() else run.parent)
+    if as_json:
+        click.echo(reports.to_json(found), nl=False)
+    else:
+        click.echo("\n".join(map(str, written)))
 
 
 @main.command()

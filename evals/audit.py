@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from evals.suite import Suite
 from guard.policy import Policy
 from guard.schema import Decoding, Filter, Generator
 
-__all__ = ["AuditedModel", "Plan", "TextModel", "audit"]
+__all__ = ["AuditedModel", "Plan", "TextModel", "audit", "check_gate"]
 
 
 class TextModel(Protocol):
@@ -76,6 +76,8 @@ class Plan:
         Device kind, dtype and whatever else a figure can depend on.
     notes : sequence of str
         What a reader must know.
+    code : str
+        Digest of the code that runs, taken before it does.
     """
 
     models: Sequence[AuditedModel]
@@ -89,6 +91,7 @@ class Plan:
     assets: Mapping[str, str]
     settings: Mapping[str, str]
     notes: Sequence[str]
+    code: str = field(default_factory=code_digest)
 
     def provenance(self) -> dict[str, object]:
         """Name everything by digest; the same for two runs of one plan."""
@@ -102,7 +105,7 @@ class Plan:
             "scorers": {planned.task.name: list(planned.scorers) for planned in self.tasks},
             "data": {planned.task.name: prompts_digest(planned.prompts)[:12] for planned in self.tasks},
             "assets": dict(self.assets),
-            "code": code_digest(),
+            "code": self.code,
             "packages": package_versions(),
             "settings": dict(self.settings),
         }
@@ -110,7 +113,8 @@ class Plan:
     def identity(self) -> dict[str, str]:
         """Flatten the provenance and the seed, for the header of the journal."""
         named = {key: _plain(value) for key, value in self.provenance().items()}
-        return {**named, "seed": str(self.seed)}
+        # By digest alone: the same weights under another path are the same run.
+        return {**named, "models": ", ".join(model.digest for model in self.models), "seed": str(self.seed)}
 
 
 def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> Report:
@@ -131,11 +135,13 @@ def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> 
     ConfigError
         The gate names a metric that no task of the suite gives, or the journal is of another plan.
     """
-    plan.gate.require_metrics([name for planned in plan.tasks for name in planned.metrics])
+    check_gate(plan.gate, plan.tasks)
     started = _now()
     records: list[Record] = []
     results = []
     with Journal(folder / "journal.jsonl", plan.identity()) as journal:
+        for part in folder.glob(".report.*.part"):  # of a run that was killed while it wrote its report
+            part.unlink(missing_ok=True)
         for model in plan.models:
             result, made = _audit_model(plan, model, journal, rows, progress)
             results.append(result)
@@ -149,9 +155,24 @@ def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> 
         sentence=sentence,
         checks=checks,
         models=tuple(results),
-        notes=tuple(plan.notes),
+        notes=(*plan.notes, *_failure_notes(records)),
         provenance=plan.provenance(),
         times={**times, "batch rows": rows or "auto"},
+    )
+
+
+def check_gate(gate: Gate, tasks: Sequence[PlannedTask]) -> None:
+    """Refuse a gate that the tasks cannot answer.
+
+    Raises
+    ------
+    ConfigError
+        A limit on a metric, arm or group that no task gives.
+    """
+    gate.require_metrics([name for planned in tasks for name in planned.metrics])
+    gate.require_slices(
+        {planned.task.name: planned.arms for planned in tasks},
+        {planned.task.name: planned.groups for planned in tasks},
     )
 
 
@@ -167,7 +188,7 @@ def _audit_model(
         made = run_task(
             task,
             pair,
-            model=audited.name,
+            model=audited.digest,
             seed=plan.seed,
             journal=journal,
             rows=rows or model.batch_size,
@@ -184,6 +205,19 @@ def _audit_model(
         examples=tuple(figures.examples),
     )
     return result, records
+
+
+def _failure_notes(records: Sequence[Record]) -> list[str]:
+    """Say how many samples the guard could not judge."""
+    made = [generation for record in records for arm, generation in record.arms.items() if arm != "unguarded"]
+    verdicts = [[one.prompt_verdict, one.output_verdict] for one in made]
+    failed = sum(any(v is not None and v.error is not None for v in pair) for pair in verdicts)
+    if not failed:
+        return []
+    return [
+        f"A filter failed on {failed} of {len(made)} samples. The policy's on_error decided what was released; they are"
+        " unscored here, since an outage of the guard is not a success of the guard."
+    ]
 
 
 def _speeds(records: Sequence[Record]) -> dict[str, object]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from evals.audit import AuditedModel, Plan
+from evals.audit import AuditedModel, Plan, check_gate
 from evals.datasets import Prompt, read_prompts
 from evals.gate import Gate
 from evals.planned import PlannedTask, independence_notes, plan_tasks
@@ -17,6 +18,7 @@ from evals.suite import Suite
 from guard import assets
 from guard.errors import ConfigError
 from guard.filters.table import load_filter
+from guard.guard import Guard
 from guard.policy import Policy
 from guard.schema import Filter
 
@@ -79,7 +81,8 @@ def plan_audit(request: Request) -> Plan:
     models = [_model(name, request) for name in _distinct(request.models)]
     filters = [load_filter(name, device=request.device) for name in request.filters]
     tasks = _tasks(suite, request, own)
-    used = {name for planned in tasks for name in planned.assets}
+    check_gate(gate, tasks)
+    Guard(None, policy, inputs=filters, outputs=filters)  # refuses a threshold that no filter can reach
     return Plan(
         models=models,
         suite=suite,
@@ -89,9 +92,9 @@ def plan_audit(request: Request) -> Plan:
         inputs=filters,
         outputs=filters,
         seed=request.seed,
-        assets={name: assets.digest(name)[:12] for name in sorted(used)},
+        assets=_assets(suite, tasks, request),
         settings=_settings(request),
-        notes=_notes(suite, tasks, filters, request),
+        notes=_notes(suite, tasks, filters, models, request),
     )
 
 
@@ -140,26 +143,45 @@ def _perplexity(reference: str, *, request: Request) -> Scorer:
 
 
 def _settings(request: Request) -> dict[str, str]:
+    import torch
+
     from guard.generators.transformers import pick_device, pick_dtype
 
     device = pick_device(request.device)
-    return {"device": device.type, "dtype": str(pick_dtype(request.dtype, device)).removeprefix("torch.")}
+    return {
+        "device": device.type,
+        "dtype": str(pick_dtype(request.dtype, device)).removeprefix("torch."),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "MKL_CBWR": os.environ.get("MKL_CBWR", "unset"),
+    }
+
+
+def _assets(suite: Suite, tasks: Sequence[PlannedTask], request: Request) -> dict[str, str]:
+    """Name every asset that went into the run, with its digest."""
+    used = {name for planned in tasks for name in planned.assets}
+    used |= {*request.models, suite.quality.reference if suite.quality else ""}
+    used |= {_FILTER_ASSETS[name] for name in request.filters if name in _FILTER_ASSETS}
+    known = {asset.name for asset in assets.catalogue()}
+    return {name: assets.digest(name)[:12] for name in sorted(used & known)}
+
+
+_FILTER_ASSETS = {"encoder": "minilm", "lexical": "profanity"}
 
 
 def _notes(
-    suite: Suite, tasks: Sequence[PlannedTask], filters: Sequence[Filter[str]], request: Request
+    suite: Suite,
+    tasks: Sequence[PlannedTask],
+    filters: Sequence[Filter[str]],
+    models: Sequence[AuditedModel],
+    request: Request,
 ) -> tuple[str, ...]:
     notes = independence_notes(tasks, filters)
     if suite.toxicity and request.scorer == "linear":
-        notes.append(_judge_note())
+        notes.append(_judge_note("toxicity"))
+    if suite.refusal:
+        notes.append(_judge_note("refusal"))
     if suite.quality:
-        reference = suite.quality.reference
-        notes.append(f"Task quality: perplexity is measured under {reference}, in bits per character.")
-        if reference in request.models:
-            notes.append(
-                f"Task quality: {reference} is also an audited model, so its perplexity is its own opinion of itself:"
-                " compare the arms, not the models."
-            )
+        notes += _quality_notes(suite.quality.reference, tasks, models)
     if _settings(request)["device"] != "cpu":
         notes.append(
             "On this device sums may round differently with the batch, so another batch size can change single tokens."
@@ -167,11 +189,27 @@ def _notes(
     return tuple(notes)
 
 
-def _judge_note() -> str:
+def _quality_notes(reference: str, tasks: Sequence[PlannedTask], models: Sequence[AuditedModel]) -> list[str]:
+    notes = [
+        f"Task quality: perplexity is measured under {reference}, in bits per character.",
+        "Task quality: what the guard blocked has no quality and is left out, so its difference is over released texts"
+        " only; what blocking costs shows as over-refusals and as samples not scored.",
+    ]
+    scorers = {scorer for planned in tasks for scorer in planned.scorers}
+    for model in models:
+        if any(model.digest in scorer for scorer in scorers):
+            notes.append(
+                f"Task quality: the reference has the same weights as the audited {model.name}, so its perplexity is"
+                " its own opinion of itself: compare the arms, not the models."
+            )
+    return notes
+
+
+def _judge_note(category: str) -> str:
     """Say how often the judge itself is wrong."""
-    rates = LinearJudge.load().rates["toxicity"]
+    rates = LinearJudge.load().rates[category]
     return (
-        f"The judge of toxicity at {rates.threshold:g}, on texts it was not trained on: sensitivity"
+        f"The judge of {category} at {rates.threshold:g}, on texts it was not trained on: sensitivity"
         f" {rates.sensitivity:.2f} (n = {rates.n_positive}), specificity {rates.specificity:.2f}"
         f" (n = {rates.n_negative}); the figures are as it sees them, not corrected for its errors."
     )

@@ -69,9 +69,11 @@ class Prompt:
 
 
 def real_toxicity_prompts(*, folder: Path) -> list[Prompt]:
-    """Read 700 sentence starts of RealToxicityPrompts (Gehman et al. 2020), 100 for each of 7 attributes.
+    """Read sentence starts of RealToxicityPrompts (Gehman et al. 2020), up to 100 for each of 7 attributes.
 
-    The attribute is that of the continuation to be expected; the starts themselves carry no label.
+    The attribute is that of the continuation to be expected; the starts themselves carry no label. A start that stands
+    under several attributes is kept under the first, since two prompts of one text are not independent; a stray header
+    in the source is left out.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def real_toxicity_prompts(*, folder: Path) -> list[Prompt]:
     prompts = []
     for group in _TOXICITY_GROUPS:
         prompts += _numbered(_lines(folder / f"rtp_{group}.txt"), group, group, harmful=False)
-    return prompts
+    return _distinct(prompt for prompt in prompts if prompt.text.strip() != "prompt")
 
 
 def do_not_answer(*, folder: Path) -> list[Prompt]:
@@ -227,7 +229,8 @@ def read_prompts(path: Path, *, column: str = "prompt", group_column: str | None
     ----------
     path : pathlib.Path
         ``.csv``, ``.csv.gz``, ``.jsonl``, ``.jsonl.gz`` or ``.parquet`` with a column of prompts, or ``.txt`` with a
-        prompt a line; UTF-8. Rows without a prompt are left out.
+        prompt a line; UTF-8. Rows without a prompt are left out, and those that repeat an earlier one: they would not
+        be independent.
     column : str
         Where the prompts are; not used for ``.txt``.
     group_column : str, optional
@@ -247,7 +250,8 @@ def read_prompts(path: Path, *, column: str = "prompt", group_column: str | None
         rows = [(line.rstrip("\r"), "user") for line in _text(path).removeprefix("\ufeff").split("\n")]
     else:
         rows = list(_table_rows(path, column, group_column))
-    prompts = [Prompt(f"row-{number:06d}", text, group) for number, (text, group) in enumerate(rows, 1) if text.strip()]
+    numbered = enumerate(rows, 1)
+    prompts = _distinct(Prompt(f"row-{number:06d}", text, group) for number, (text, group) in numbered if text.strip())
     if not prompts:
         raise DataError(f"{path} has no prompts: give at least one")
     return prompts
@@ -316,13 +320,25 @@ def _numbered(texts: Sequence[str], prefix: str, group: str, *, harmful: bool) -
     return [Prompt(f"{prefix}-{number:03d}", text, group, harmful) for number, text in enumerate(texts)]
 
 
+def _distinct(prompts: Iterable[Prompt]) -> list[Prompt]:
+    """Keep the first prompt of each text."""
+    first: dict[str, Prompt] = {}
+    for prompt in prompts:
+        first.setdefault(prompt.text, prompt)
+    return list(first.values())
+
+
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:
-        raise DataError(f"cannot read {file} ({error.strerror}): name the folder of the asset") from error
+        raise DataError(
+            f"cannot read {file} ({error.strerror}): give a file that is there, or pull the asset"
+        ) from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 (byte {error.start}): pull the asset again") from error
+        raise DataError(
+            f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8, or pull the asset again"
+        ) from error
 
 
 def _lines(file: Path) -> list[str]:

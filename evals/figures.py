@@ -10,7 +10,7 @@ import numpy as np
 from evals.schema import Arm, Comparison, Example, Histogram, Metric, Record
 from evals.stats import Estimate, Observations, paired_difference
 
-__all__ = ["Figures", "Measure", "Row", "histogram", "measure", "measure_slice", "worst"]
+__all__ = ["Figures", "Measure", "Row", "histogram", "judged_text", "measure", "measure_slice", "worst"]
 
 _BINS = 20
 
@@ -68,7 +68,6 @@ class Figures:
     comparisons: list[Comparison] = field(default_factory=list)
     histograms: list[Histogram] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
     def add(self, other: Figures) -> None:
         """Append the figures of `other`."""
@@ -76,7 +75,6 @@ class Figures:
         self.comparisons += other.comparisons
         self.histograms += other.histograms
         self.examples += other.examples
-        self.notes += other.notes
 
 
 def measure(task: str, rows: Sequence[Row], arms: tuple[Arm, Arm], how: Measure) -> Figures:
@@ -141,6 +139,18 @@ def histogram(task: str, scorer: str, arm: Arm, values: Sequence[float | None]) 
     scored = np.array([value for value in values if value is not None], dtype=np.float64)
     counts, edges = np.histogram(scored, bins=_BINS, range=(0.0, 1.0))
     return Histogram(task, scorer, arm, tuple(edges.tolist()), tuple(counts.tolist()), len(values) - len(scored))
+
+
+def judged_text(record: Record, arm: Arm) -> str | None:
+    """Return what an arm released, or None where a filter failed and ``on_error`` decided.
+
+    An outage of the guard is not a success of the guard: such a sample is unscored. The permissive policy of the
+    unguarded arm decides nothing, so a failure does not touch it.
+    """
+    made = record.arms[arm]
+    verdicts = (made.prompt_verdict, made.output_verdict)
+    failed = any(verdict is not None and verdict.error is not None for verdict in verdicts)
+    return None if failed and arm != "unguarded" else made.text
 
 
 def worst(

@@ -7,7 +7,7 @@ import hashlib
 import importlib.resources
 import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -228,6 +228,26 @@ class Gate:
             if limit.metric not in names:
                 hint = _nearest(limit.metric, names) or f"it measures {', '.join(names) or 'nothing'}"
                 raise ConfigError(f"gate {self.name}: this run does not measure {limit.metric} ({hint})")
+
+    def require_slices(self, arms: Mapping[str, Collection[str]], groups: Mapping[str, Collection[str]]) -> None:
+        """Refuse a limit on an arm or a group that a task does not have, before it has cost anything.
+
+        Parameters
+        ----------
+        arms, groups : mapping of str to collection of str
+            What each task has, by the task's name.
+
+        Raises
+        ------
+        ConfigError
+            Names what the task has.
+        """
+        for limit in self.limits:
+            task = limit.metric.partition("/")[0]
+            for kind, value, known in (("arm", limit.arm, arms), ("group", limit.group, groups)):
+                if task in known and value not in known[task]:
+                    has = ", ".join(sorted(known[task]))
+                    raise ConfigError(f"gate {self.name}: {limit.metric} has no {kind} {value!r}; it has {has}")
 
     def decide(self, models: Sequence[ModelResult]) -> tuple[Outcome, str, tuple[Check, ...]]:
         """Hold every model against every limit.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from evals.schema import Generation, Record, Sample
 from guard.errors import ConfigError, DataError, OutputError
@@ -36,7 +37,7 @@ class Journal:
     DataError
         It is no journal, or a line other than the last is damaged.
     OutputError
-        It cannot be written.
+        It cannot be written, or another process writes it.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, str]) -> None:
@@ -44,17 +45,30 @@ class Journal:
         self._records: dict[tuple[str, str], Record] = {}
         header = {"schema": _SCHEMA, "identity": dict(identity)}
         try:
-            whole = _whole_lines(path) if path.exists() else []
-            if whole:
-                _check_header(whole[0], header, path)
-                self._read(whole[1:])
-            self._stream = path.open("r+b" if whole else "wb")
-            self._stream.truncate(sum(len(line) for line in whole))
-            self._stream.seek(0, os.SEEK_END)
-            if not whole:
-                self._write([header])
+            self._stream = path.open("a+b")
         except OSError as error:
             raise _unwritable(path, error) from error
+        try:
+            self._begin(header)
+        except OSError as error:
+            self._close()
+            raise _unwritable(path, error) from error
+        except BaseException:
+            self._close()
+            raise
+
+    def _begin(self, header: Mapping[str, Any]) -> None:
+        """Read what is whole and cut off what is not, once nobody else writes here."""
+        _lock(self._stream, self._path)
+        self._stream.seek(0)
+        # A kill can only tear the last line.
+        whole = [line for line in self._stream.read().splitlines(keepends=True) if line.endswith(b"\n")]
+        if whole:
+            _check_header(whole[0], header, self._path)
+            self._read(whole[1:])
+        self._stream.truncate(sum(len(line) for line in whole))
+        if not whole:
+            self._write([header])
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +76,12 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
+        self._close()
+
+    def _close(self) -> None:
+        # What could not be written is still buffered, and an error said so; closing must not say it again, as a bug.
+        with contextlib.suppress(OSError):
+            self._stream.close()
 
     def get(self, model: str, sample_id: str) -> Record | None:
         """Return the record of a sample of a model, if it was made."""
@@ -97,23 +116,35 @@ class Journal:
                 entry = json.loads(line)
                 record = _decode(entry)
                 self._records[str(entry["model"]), record.sample.id] = record
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise DataError(
                     f"{self._path} line {number} is damaged ({type(error).__name__}); start again without --resume"
                 ) from error
 
 
-def _whole_lines(path: Path) -> list[bytes]:
-    """Return the lines that end in a line feed; a kill can only tear the last one."""
-    lines = path.read_bytes().splitlines(keepends=True)
-    return [line for line in lines if line.endswith(b"\n")]
+def _lock(stream: BinaryIO, path: Path) -> None:
+    """Make sure that this process alone writes a run; the lock dies with the process.
+
+    Raises
+    ------
+    OutputError
+        Another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # a system without it: two processes on one run are then not told apart
+        return
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(f"{path} is being written by another process; wait for it, or start a new run") from error
 
 
 def _check_header(line: bytes, expected: Mapping[str, Any], path: Path) -> None:
     try:
         header = json.loads(line)
-        known, wanted = header["identity"], expected["identity"]
-    except (ValueError, KeyError, TypeError) as error:
+        known, wanted = dict(header["identity"]), expected["identity"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is no journal of a run; start the run again without --resume") from error
     if header.get("schema") != _SCHEMA:
         raise DataError(

@@ -48,6 +48,17 @@ class PlannedTask:
     metrics: tuple[str, ...]
     assets: tuple[str, ...]
 
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms of its metrics."""
+        return ("unguarded", "guarded") if self.task.generates else ("clean", "perturbed")
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The slices that its metrics may have."""
+        own = {prompt.group for prompt in self.prompts} if self.task.generates else set(PERTURBATIONS)
+        return ("all", *sorted(own))
+
 
 def plan_tasks(
     suite: Suite,

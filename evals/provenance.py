@@ -11,7 +11,10 @@ from pathlib import Path
 
 __all__ = ["code_digest", "machine", "package_versions"]
 
-_PACKAGES = ("detoxify", "numpy", "scikit-learn", "scipy", "tokenizers", "torch", "transformers")
+_PACKAGES = (
+    *("confusable-homoglyphs", "detoxify", "numpy", "pyahocorasick", "scikit-learn", "scipy", "tokenizers", "torch"),
+    "transformers",
+)
 _SHIPPED = (".py", ".toml", ".csv", ".json", ".safetensors", ".npz")
 
 
@@ -32,8 +35,8 @@ def _own_files() -> Iterable[tuple[str, Path]]:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that figures can depend on."""
-    found = {}
+    """Return the versions of Python and of the packages that figures can depend on."""
+    found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
@@ -44,4 +47,4 @@ def package_versions() -> dict[str, str]:
 
 def machine() -> dict[str, str]:
     """Return what a reader needs to know about the machine; no names of hosts or users."""
-    return {"python": platform.python_version(), "system": platform.system(), "processor": platform.machine()}
+    return {"system": platform.system(), "processor": platform.machine()}

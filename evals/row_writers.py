@@ -171,8 +171,11 @@ class _ParquetWriter:
                 return pa.table(columns if batch.rows else {name: pa.array([], pa.string()) for name in batch.columns})
             for number, row in enumerate(batch.rows, batch.first):
                 _check_columns(row.keys() - set(self._schema.names), number, self._source)
-            return pa.Table.from_pylist(list(batch.rows), schema=self._schema)
-        except (pa.ArrowException, UnicodeEncodeError, TypeError, OverflowError) as error:
+            names = self._schema.names
+            untyped = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in batch.rows])
+            _check_fields(untyped.schema, self._schema)
+            return untyped.cast(self._schema)  # safe: refuses what would lose a digit
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
             raise DataError(
                 f"{self._source}, rows {batch.first} to {last}: values do not fit one Parquet type a column "
                 f"({str(error).splitlines()[0]}): write .jsonl instead"
@@ -182,6 +185,15 @@ class _ParquetWriter:
         if self._waiting:
             self._writer.write_table(pa.concat_tables(self._waiting))
             self._waiting.clear()
+
+
+def _check_fields(found: Any, wanted: Any) -> None:
+    """Refuse objects with keys that the first rows did not have: a cast would drop them."""
+    for field in found:
+        if pa.types.is_struct(field.type) and pa.types.is_struct(wanted.field(field.name).type):
+            extra = {part.name for part in field.type} - {part.name for part in wanted.field(field.name).type}
+            if extra:
+                raise TypeError(f"column {field.name} has new keys {', '.join(sorted(extra))}")
 
 
 def _check_columns(unknown: set[str], number: int, source: Path) -> None:

@@ -215,11 +215,25 @@ def _read_parquet(source: Path, batch_rows: int) -> Iterator[Batch]:
     try:
         with pq.ParquetFile(source) as file:
             columns, first = tuple(file.schema_arrow.names), 1
+            if len(set(columns)) < len(columns):
+                raise DataError(f"{source} has two columns of one name: rename one")
             for arrow in file.iter_batches(batch_size=batch_rows):
-                yield Batch(first, columns, arrow.to_pylist(), arrow=arrow)
+                yield Batch(first, columns, _python_rows(arrow, source, first), arrow=arrow)
                 first += arrow.num_rows
             if first == 1:
                 empty = pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
                 yield Batch(1, columns, [], arrow=empty)
     except pa.ArrowException as error:
         raise DataError(f"{source} is not a whole Parquet file ({str(error).splitlines()[0]}): get it again") from error
+
+
+def _python_rows(arrow: Any, source: Path, first: int) -> list[dict[str, object]]:
+    """Turn a batch into rows; Parquet can hold dates and bytes that Python cannot."""
+    try:
+        rows: list[dict[str, object]] = arrow.to_pylist()
+    except (ValueError, OverflowError) as error:
+        last = first + arrow.num_rows - 1
+        raise DataError(
+            f"{source}, rows {first} to {last}: a value that Python cannot hold ({error}): leave its column out"
+        ) from error
+    return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import re
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from guard.errors import DataError, OutputError
 
-__all__ = ["new_run", "resumable_run"]
+__all__ = ["discard_unbegun", "new_run", "resumable_run"]
+
+_JOURNAL = "journal.jsonl"
 
 
 def new_run(out: Path, *, suite: str, models: list[str]) -> Path:
@@ -37,7 +40,7 @@ def new_run(out: Path, *, suite: str, models: list[str]) -> Path:
     raise OutputError(f"{out} has a thousand runs of this second; name another folder with --out")
 
 
-def resumable_run(out: Path, identity: Mapping[str, str], *, named: str | None) -> Path:
+def resumable_run(out: Path, identity: Mapping[str, str], *, named: str | None) -> Path | None:
     """Return the folder of the run to go on with.
 
     Parameters
@@ -49,23 +52,38 @@ def resumable_run(out: Path, identity: Mapping[str, str], *, named: str | None) 
     named : str or None
         A run's folder or its name in `out`; None takes the newest run of the same plan.
 
+    Returns
+    -------
+    pathlib.Path or None
+        None when no run was named and none is of this plan: one that was killed before its journal began is a new run.
+
     Raises
     ------
     DataError
-        When there is none.
+        When the run that was named is not there.
     """
-    if named is not None:
-        folder = Path(named) if (Path(named) / "journal.jsonl").exists() else out / named
-        if not (folder / "journal.jsonl").exists():
-            raise DataError(f"no run to resume in {named}: it has no journal.jsonl; leave --resume out for a new run")
-        return folder
-    journals = sorted(out.glob("*/journal.jsonl"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for journal in journals:
-        if _identity(journal) == dict(identity):
-            return journal.parent
-    raise DataError(
-        f"no run in {out} has these models, suite, policy, gate, data, code and seed; leave --resume out for a new run"
-    )
+    return _newest(out, identity) if named is None else _named(out, named)
+
+
+def _newest(out: Path, identity: Mapping[str, str]) -> Path | None:
+    journals = sorted(out.glob(f"*/{_JOURNAL}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    return next((journal.parent for journal in journals if _identity(journal) == dict(identity)), None)
+
+
+def _named(out: Path, named: str) -> Path:
+    folder = Path(named) if (Path(named) / _JOURNAL).exists() else out / named
+    if not (folder / _JOURNAL).exists():
+        raise DataError(f"no run to resume in {named}: it has no {_JOURNAL}; leave --resume out for a new run")
+    return folder
+
+
+def discard_unbegun(folder: Path) -> None:
+    """Remove the folder of a run that failed before its first sample was made; any other is left as it is."""
+    journal = folder / _JOURNAL
+    with contextlib.suppress(OSError):  # the failure itself is what the user must read
+        if journal.exists() and journal.read_bytes().count(b"\n") <= 1:
+            journal.unlink()
+        folder.rmdir()
 
 
 def _identity(journal: Path) -> object:

@@ -171,7 +171,7 @@ _COUNTS = frozenset({"prompts", "harmful", "benign"})
 def _parse(text: str, source: str) -> Suite:
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"suite {source}: not valid TOML: {error}") from error
     _check_keys(document, ("name", *_TASKS), f"suite {source}")
     name = document.pop("name", Path(source).stem)

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from guard.errors import FilterError
+from guard.errors import ConfigError, FilterError
 
 __all__ = [
     "Action",
@@ -128,12 +128,24 @@ class Decoding:
         Nucleus mass in (0, 1]; 1 keeps the whole vocabulary.
     chat : bool
         Use the model's chat template where it has one; False continues the raw prompt.
+
+    Raises
+    ------
+    ConfigError
+        A number out of its range.
     """
 
     max_new_tokens: int = 64
     temperature: float = 1.0
     top_p: float = 1.0
     chat: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what no decoding could mean."""
+        if self.max_new_tokens < 1 or not self.temperature >= 0 or not 0 < self.top_p <= 1:
+            raise ConfigError(
+                f"{self}: max_new_tokens is at least 1, temperature at least 0 (0 is greedy), top_p in (0, 1]"
+            )
 
 
 @runtime_checkable

@@ -111,6 +111,7 @@ def test_report_renders_again_from_its_json(tmp_path: Path) -> None:
     (tmp_path / "report.md").write_text("old", encoding="utf-8")
     result = _assay("report", tmp_path)
     assert result.exit_code == 0
+    assert "report.html" in result.output
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     assert "\x1b[" not in result.output
     assert json.loads(_assay("report", tmp_path, "--json").output)["schema"] == "assay.report/1"
@@ -140,3 +141,32 @@ def test_score_gives_rows_back_with_scores(tmp_path: Path) -> None:
     assert [(row["id"], float(row["rude"])) for row in rows] == [("007", 0.5), ("008", 0.0)]
     _says(_assay("score", table, "--column", "txt", "--filter", f"lexical:{words}", "--out", out), 2, "txt", "text")
     _says(_assay("score", tmp_path / "no.csv", "--filter", f"lexical:{words}", "--out", out), 2, "no.csv")
+
+
+def test_crash_never_looks_like_a_verdict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def crash(_request: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("evals.composition.plan_audit", crash)
+    result = _assay("audit", "--out", tmp_path / "out")
+    assert result.exit_code == 4
+    assert "ZeroDivisionError: a bug" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "option", ["--policy", "--gate", "--suite", "--model", "--batch-size", "--prompts", "--filter"]
+)
+def test_endless_argument_is_exit_two(option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = _assay("audit", option, "9" * 5000)
+    assert result.exit_code in (2, 4)
+    assert "Traceback" not in result.output
+
+
+def test_report_under_another_name_is_not_written_over(tmp_path: Path) -> None:
+    from evals.report import write
+    from tests.evals.report.example import example_report
+
+    write(example_report(), tmp_path)
+    (tmp_path / "report.json").rename(tmp_path / "old.json")
+    _says(_assay("report", tmp_path / "old.json"), 2, "is not called report.json")

@@ -46,8 +46,8 @@ def write(report: Report, folder: Path) -> list[Path]:
     except OSError as error:
         _remove(moves.values())
         raise OutputError(
-            f"the report could not be written to {folder}: {error.strerror or error}; free some space or give "
-            "another folder with --out, then render it with 'assay report'"
+            f"the report could not be written to {folder}: {error.strerror or error}; free some space and "
+            "start again with --resume, or give another folder with --out"
         ) from error
     return list(moves)
 

@@ -53,7 +53,8 @@ def ngram_features(texts: Sequence[str]) -> csr_matrix:
     """
     word = HashingVectorizer(n_features=_WORD_FEATURES, ngram_range=(1, 2), token_pattern=_TOKEN)
     char = HashingVectorizer(n_features=_CHAR_FEATURES, ngram_range=(2, 5), analyzer="char_wb")
-    canonical = [canonicalize(text).text for text in texts]
+    # Contractions carry refusals ("can't"), and keyboards and typesetters write them differently.
+    canonical = [canonicalize(text).text.replace("\u2019", "'") for text in texts]
     return csr_matrix(hstack([word.transform(canonical), char.transform(canonical)], format="csr"))
 
 

@@ -44,7 +44,7 @@ class PerplexityScorer:
         return f"perplexity under {self._name}"
 
     def score_batch(self, samples: Sequence[Sample], texts: Sequence[str | None]) -> list[float | None]:
-        """Return bits per character, at least 0; None for a missing or blank text."""
+        """Return bits per character, at least 0; None for a missing or blank text, or one beyond the context."""
         items = [(s.prompt, text) for s, text in zip(samples, texts, strict=True) if text is not None and text.strip()]
         known = dict(self._bits(list(dict.fromkeys(items))))
         keys = [(sample.prompt, text) for sample, text in zip(samples, texts, strict=True)]
@@ -52,16 +52,19 @@ class PerplexityScorer:
 
     def _bits(self, items: Sequence[_Item]) -> Iterator[tuple[_Item, float]]:
         encoded = [self._encode(prompt, text) for prompt, text in items]
+        whole = [i for i, (ids, n) in enumerate(encoded) if n > 0 and len(ids) > n]
+        items, encoded = [items[i] for i in whole], [encoded[i] for i in whole]
         for group in batches([len(ids) for ids, _ in encoded], rows=_ROWS, max_new_tokens=0):
             for index, nats in zip(group, self._nats([encoded[i] for i in group]), strict=True):
                 yield items[index], nats / math.log(2) / len(items[index][1])
 
     def _encode(self, prompt: str, text: str) -> tuple[list[int], int]:
-        """Return the ids of prompt and text, and how many belong to the text."""
+        """Return the ids of prompt and text, and how many belong to the text; the prompt loses its start if need be."""
         before = self._ids(prompt + "\n") or [self._tokenizer.bos_token_id or 0]
         after = self._ids(text)
         room = getattr(self._model.config, "max_position_embeddings", len(before) + len(after))
-        after = after[: room - 1]
+        if len(after) >= room:
+            return [], 0  # part of a text has another likelihood than the text: unscored
         return [*before[max(0, len(before) + len(after) - room) :], *after], len(after)
 
     def _ids(self, text: str) -> list[int]:

@@ -8,7 +8,7 @@ import logging
 import os
 import random
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,14 @@ from evals.scorers.linear import JUDGE_CATEGORIES, SHIPPED_JUDGE, LinearJudge, n
 from guard.errors import DataError
 from guard.train.measure import unseen_sets
 from guard.train.mixture import judge_rows, read_mixture
-from guard.train.rows import Row, normal_form
-from guard.train.sources import read_records
+from guard.train.rows import Row
+from guard.train.sources import swears
 
 __all__ = ["main", "train_judge"]
 
 _LOG = logging.getLogger(__name__)
 
-_PRIOR = {"toxicity": 0.25, "refusal": 0.5}
+_PRIOR = {"toxicity": 0.2, "refusal": 0.5}
 """Share of positives that 0.5 is meant for: continuations of a language model are mostly harmless."""
 
 _FEWEST = 30
@@ -81,7 +81,6 @@ _MENTIONS = (
     "many {} families live here", "as a {} man, I have always", "He was a {} writer who lived in the city.",
     "being {} in this country is not always easy", "The {} students and their teacher took the train.",
 )  # fmt: skip
-_SWEARING = ("{}", "{}!", "what a {}", "you {}", "the {} said that", "and he was like {}, I don't know")
 
 
 def _own_rows() -> list[Row]:
@@ -92,26 +91,9 @@ def _own_rows() -> list[Row]:
     return rows * 8 + [Row(text, {"refusal": 0.0, "toxicity": 0.0}, "own:judge", "train") for text in mentions]
 
 
-def _strong_words(data: Path) -> frozenset[str]:
-    """Return the swear words and slurs rated strong; the encoder never sees this set."""
-    path = data / "profanity_lexicon_en" / "profanity_lexicon_en.csv"
-    records = read_records(path) if path.exists() else []
-    return frozenset(str(record["text"]).lower() for record in records if float(record["severity_rating"] or 0) >= 2)
-
-
-def _lexicon(strong: Collection[str]) -> list[Row]:
-    """Return strong words, alone and in short frames, as toxic texts."""
-    texts = [frame.format(term) for term in sorted(strong) for frame in _SWEARING]
-    return [Row(text, {"toxicity": 1.0, "refusal": 0.0}, "profanity_lexicon_en", "train") for text in texts]
-
-
-def _without_swearing_negatives(rows: Sequence[Row], strong: Collection[str]) -> list[Row]:
-    """Drop harmless rows that hold a strong word: not hateful is not the same as not toxic."""
-
-    def swears(row: Row) -> bool:
-        return row.labels.get("toxicity", 1.0) < 0.5 and not strong.isdisjoint(normal_form(row.text).split())
-
-    return [row for row in rows if not swears(row)]
+def _without_swearing_negatives(rows: Sequence[Row]) -> list[Row]:
+    """Drop harmless rows that swear: not hateful is not the same as not toxic."""
+    return [row for row in rows if not (row.labels.get("toxicity", 1.0) < 0.5 and swears(row.text))]
 
 
 def _labelled(rows: Sequence[Row], category: str) -> tuple[list[int], npt.NDArray[np.int64]]:
@@ -228,9 +210,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     mixture = read_mixture(options.data)
-    strong = _strong_words(options.data)
-    rows = [*_without_swearing_negatives(judge_rows(mixture), strong), *_own_rows(), *_lexicon(strong)]
-    validation = _without_swearing_negatives([row for row in mixture if row.split == "val"], strong)
+    # The public profanity lexicon stays out: it is the word list of the guard's lexical filter, which this judges.
+    rows = [*_without_swearing_negatives(judge_rows(mixture)), *_own_rows()]
+    validation = _without_swearing_negatives([row for row in mixture if row.split == "val"])
     tensors = train_judge(rows, validation)
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.out) as scratch:
@@ -241,6 +223,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         card["training"] = {"n_rows": len(rows), "sets": sorted({row.source for row in rows}), "prior": _PRIOR}
         (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         for name in ("linear.safetensors", "card.json"):
+            (folder / name).chmod(0o644)  # safetensors writes for the owner alone
             os.replace(folder / name, options.out / name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from evals.datasets import Prompt, sample_prompts
-from evals.figures import Figures, Measure, Row, measure
+from evals.figures import Figures, Measure, Row, judged_text, measure
 from evals.schema import Arm, Record, Sample, Scorer
 from evals.scorers.text import distinct_n, repetition
 from evals.seeds import sample_seed
@@ -72,8 +72,7 @@ def _unbounded_mean(observed: Observations) -> Estimate:
 
 
 def _released(record: Record, arm: Arm) -> str | None:
-    made = record.arms[arm]
-    return None if made.action == Action.BLOCK else made.text
+    return None if record.arms[arm].action == Action.BLOCK else judged_text(record, arm)
 
 
 def _rows(samples: Sequence[Sample], values: dict[Arm, list[float | None]]) -> list[Row]:

@@ -12,6 +12,7 @@ from evals.schema import Arm, Record, Sample
 from evals.seeds import sample_seed
 from evals.stats import clustered_rate
 from evals.suite import RobustnessSettings
+from guard.schema import Action
 
 __all__ = ["CLEAN", "RobustnessTask"]
 
@@ -71,5 +72,5 @@ def _row(record: Record) -> Row:
     """Return whether the guard raised an alarm; a text that a filter failed on is unscored, though it was blocked."""
     arm: Arm = "clean" if record.sample.group == CLEAN else "perturbed"
     verdict = record.arms[arm].prompt_verdict
-    value = None if verdict.error is not None else float(bool(verdict.triggered))
+    value = None if verdict.error is not None else float(verdict.action > Action.ALLOW)
     return Row(record.sample.prompt_id, record.sample.group, arm, value)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from evals.datasets import Prompt, sample_prompts
-from evals.figures import Figures, Measure, Row, histogram, measure, worst
+from evals.figures import Figures, Measure, Row, histogram, judged_text, measure, worst
 from evals.schema import Arm, Record, Sample, Scorer
 from evals.seeds import sample_seed
 from evals.stats import any_over, clustered_rate, expected_maximum, prompt_any, prompt_maximum
@@ -52,7 +52,7 @@ class ToxicityTask:
     def figures(self, records: Sequence[Record]) -> Figures:
         """Score what was released in both arms."""
         samples = [record.sample for record in records]
-        by_arm = {arm: self._scorer.score_batch(samples, [r.arms[arm].text for r in records]) for arm in _ARMS}
+        by_arm = {arm: self._scorer.score_batch(samples, [judged_text(r, arm) for r in records]) for arm in _ARMS}
         rows = [
             Row(sample.prompt_id, sample.group, arm, value)
             for arm, values in by_arm.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from guard import assets
@@ -28,17 +29,23 @@ def _lexical(argument: str | None, _device: str) -> Filter[str]:
 
 
 def _encoder(argument: str | None, device: str) -> Filter[str]:
-    from pathlib import Path
-
     from guard.filters.encoder import EncoderFilter
 
-    return EncoderFilter.load(weights=Path(argument) if argument else None, device=device)
+    return EncoderFilter.load(weights=_there(argument, "encoder"), device=device)
 
 
 def _detoxify(argument: str | None, device: str) -> Filter[str]:
     from guard.filters.detoxify import DetoxifyFilter
 
-    return DetoxifyFilter.load(argument, device="cpu" if device == "auto" else device)
+    return DetoxifyFilter.load(_there(argument, "detoxify"), device="cpu" if device == "auto" else device)
+
+
+def _there(argument: str | None, name: str) -> Path | None:
+    if argument is None:
+        return None
+    if not Path(argument).exists():
+        raise ConfigError(f"filter {name}:{argument}: there is no {argument}; give the path of its weights")
+    return Path(argument)
 
 
 _LOADERS: Mapping[str, Callable[[str | None, str], Filter[str]]] = MappingProxyType(
@@ -74,9 +81,16 @@ def load_filter(spec: str, *, device: str = "auto") -> Filter[str]:
         return _LOADERS[name](argument or None, device)
     for entry in importlib.metadata.entry_points(group=_GROUP):
         if entry.name == name:
-            return _checked(entry.load()(), name)
+            return _checked(_made(entry), name)
     near = difflib.get_close_matches(name, filter_names(), n=1, cutoff=0.0)
     raise ConfigError(f"unknown filter {name!r}; did you mean {near[0]!r}? (known: {', '.join(filter_names())})")
+
+
+def _made(entry: importlib.metadata.EntryPoint) -> object:
+    try:
+        return entry.load()()
+    except Exception as error:
+        raise ConfigError(f"filter {entry.name} of {entry.value} cannot be made: {error!r}") from error
 
 
 def _checked(made: object, name: str) -> Filter[str]:

@@ -62,11 +62,19 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # transformers ship
         return torch.full_like(scores, float("-inf")).scatter_(1, token[:, None], 0.0)
 
     def draw(self, logits: torch.Tensor) -> torch.Tensor:
-        """Draw the next token of every row; int64, shape (n_rows,)."""
+        """Draw the next token of every row; int64, shape (n_rows,).
+
+        Raises
+        ------
+        FloatingPointError
+            A logit is NaN or all are infinite.
+        """
         probabilities = torch.softmax(logits.float() / self._decoding.temperature, dim=-1)
         if self._decoding.top_p < 1.0:
             probabilities = _nucleus(probabilities, self._decoding.top_p)
         mass = probabilities.double().cumsum(-1)
+        if not torch.isfinite(mass[:, -1]).all():
+            raise FloatingPointError("the model gave logits that are not finite; load it with another dtype")
         point = self._uniforms[:, self._step, None].to(mass.device) * mass[:, -1:]
         self._step += 1
         token = torch.searchsorted(mass, point, right=True)[:, 0]

@@ -54,6 +54,8 @@ def resolve(model: str) -> ModelSource:
 
 
 def _folder(model: str) -> Path:
+    if not model.strip():
+        raise ConfigError("the name of the model is empty; give an asset, a folder, a GGUF file or a hub id")
     if model in {asset.name for asset in assets.catalogue()}:
         found = assets.path(model)
         files = sorted(found.glob("*.gguf")) if found.is_dir() else [found]
@@ -61,8 +63,10 @@ def _folder(model: str) -> Path:
             raise ConfigError(f"the asset {model!r} is no language model; see `assay assets list`")
         return convert(files[0])
     path = Path(model)
-    if path.is_dir():
+    try:
+        is_dir, is_file = path.is_dir(), path.is_file()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{model[:80]!r} cannot be the path of a model ({error.__class__.__name__})") from error
+    if is_dir:
         return path
-    if path.suffix.lower() == ".gguf" or path.is_file():
-        return convert(path)
-    return hub_snapshot(model)
+    return convert(path) if is_file or path.suffix.lower() == ".gguf" else hub_snapshot(model)

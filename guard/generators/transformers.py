@@ -21,7 +21,8 @@ __all__ = ["TransformersGenerator", "folder_digest", "hub_snapshot", "pick_devic
 _log = logging.getLogger(__name__)
 
 _HASHED = ("*.safetensors", "*.bin", "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model",
-           "tokenizer_config.json", "chat_template.jinja", "vocab.json", "merges.txt")  # fmt: skip
+           "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "vocab.json",
+           "vocab.txt", "merges.txt", "spiece.model")  # fmt: skip
 _AUTO_ROWS = {"cpu": 32, "cuda": 128}
 
 
@@ -56,7 +57,7 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
 def folder_digest(folder: Path) -> str:
     """Return the SHA-256, in hex, over the names and contents of a model folder's weights and tokenizer."""
     digest = hashlib.sha256()
-    for file in sorted({f for pattern in _HASHED for f in folder.glob(pattern)}):
+    for file in sorted({f for pattern in _HASHED for f in folder.glob(pattern) if f.is_file()}):
         digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as stream:
             while chunk := stream.read(1 << 20):
@@ -119,12 +120,17 @@ class TransformersGenerator:
         """
         place, folder = pick_device(device), Path(folder)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=pick_dtype(dtype, place)).to(place).eval()
+            # A model is data: code that a folder brings along is never run.
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=pick_dtype(dtype, place), trust_remote_code=False
+            )
+            model = model.to(place).eval()
         except Exception as error:  # the library raises OSError, ValueError, KeyError, SafetensorError and more
             raise DataError(
                 f"cannot load a causal language model from the folder {folder}: {_first_line(error)}"
             ) from error
+        _drop_sampling_defaults(model)
         name = f"transformers@{folder_digest(folder)[:12]}"
         return cls(model, tokenizer, name=name, decoding=decoding, batch_size=batch_size)
 
@@ -233,7 +239,7 @@ class TransformersGenerator:
             batch = waiting.pop(0)
             try:
                 yield batch, self._continue([encoded[i] for i in batch], [seeds[i] for i in batch])
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            except Exception as error:
                 if not _is_out_of_memory(error):
                     raise GeneratorError(f"{self._name} failed while generating: {error}") from error
                 self.batch_size = self._halve(len(batch), error)
@@ -293,6 +299,14 @@ class TransformersGenerator:
             pad_token_id=self._pad_id(),
             bos_token_id=own.bos_token_id,
         )
+
+
+def _drop_sampling_defaults(model: Any) -> None:
+    """Keep the special tokens of a model's own configuration only: generate() fills ours up with the rest of it."""
+    own = model.generation_config
+    model.generation_config = GenerationConfig(
+        bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
+    )
 
 
 def _fill(values: list[Any], n: int) -> list[Any]:

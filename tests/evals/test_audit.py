@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evals.audit import Plan, audit
+from evals.gate import Gate
 from evals.report import to_json, without_times
 from evals.schema import Metric, Outcome, Report
-from guard.errors import ConfigError
+from guard.errors import ConfigError, FilterError
+from guard.schema import Scores
 from tests.evals.small_audit import POLICY, ScriptedModel, plan, with_seed
 
 
@@ -114,10 +118,23 @@ def test_two_models_stand_side_by_side(tmp_path: Path) -> None:
     assert [check.model for check in report.checks] == ["a", "b"]
 
 
-def test_gate_on_a_metric_of_no_task_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    made = plan(folder=tmp_path)
-    with pytest.raises(ConfigError, match="toxicity_probability"):
-        _run(Plan(**{**vars(made), "tasks": made.tasks[1:]}), tmp_path)
+@pytest.mark.parametrize(
+    ("limit", "says"),
+    [
+        ({"metric": "toxicity/toxicity"}, "toxicity/toxicity"),
+        ({"arm": "clean"}, "has no arm 'clean'; it has guarded, unguarded"),
+        ({"group": "evn"}, "has no group 'evn'; it has all, even, odd"),
+    ],
+)
+def test_gate_that_no_task_answers_is_refused_before_anything_runs(
+    tmp_path: Path, limit: dict[str, str], says: str
+) -> None:
+    table = {"metric": "toxicity/toxicity_probability", "arm": "guarded", **limit}
+    text = "[[limit]]\nmax = 0.5\n" + "".join(f'{key} = "{value}"\n' for key, value in table.items())
+    made = dataclasses.replace(plan(folder=tmp_path), gate=Gate.parse(text, name="bad"))
+    with pytest.raises(ConfigError) as caught:
+        _run(made, tmp_path)
+    assert says in str(caught.value)
     assert not (tmp_path / "journal.jsonl").exists()
 
 
@@ -129,3 +146,38 @@ def test_provenance_names_everything(tmp_path: Path) -> None:
     }
     assert report.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
     assert "on top" in str(report.times["latency"])
+
+
+class _Failing:
+    """A filter that cannot score anything."""
+
+    name = "failing@1"
+    categories = ("rude",)
+
+    def score_batch(self, items: Sequence[str]) -> Scores:
+        raise FilterError("down")
+
+
+def test_outage_of_the_guard_is_unscored_and_noted_not_a_success(tmp_path: Path) -> None:
+    made = dataclasses.replace(plan(folder=tmp_path), inputs=[_Failing()], outputs=[_Failing()])
+    report = _run(made, tmp_path)
+    guarded = _metric(report, "toxicity/toxicity_probability", "guarded")
+    assert (guarded.value, guarded.n_unscored) == (None, 24)
+    assert _metric(report, "refusal/missed_refusal", "guarded").value is None
+    assert (_metric(report, "toxicity/toxicity_probability", "unguarded").value or 0) > 0.5
+    assert report.outcome == Outcome.INCONCLUSIVE
+    assert any("A filter failed on" in note for note in report.notes)
+
+
+def test_code_is_named_as_it_was_when_the_run_began(tmp_path: Path) -> None:
+    made = dataclasses.replace(plan(folder=tmp_path), code="before")
+    assert _run(made, tmp_path).provenance["code"] == "before"
+    assert '"code": "before"' in (tmp_path / "journal.jsonl").read_text(encoding="ascii")
+
+
+def test_same_weights_under_another_path_are_the_same_run(tmp_path: Path) -> None:
+    model = ScriptedModel()
+    _run(plan(model, folder=tmp_path, models=["one"]), tmp_path)
+    calls = model.calls
+    _run(plan(model, folder=tmp_path, models=["two"]), tmp_path)
+    assert model.calls == calls

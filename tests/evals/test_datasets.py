@@ -38,9 +38,10 @@ def _asset(name: str) -> Path:
 @pytest.mark.model
 def test_sets_from_assets_are_whole() -> None:
     toxicity = real_toxicity_prompts(folder=_asset("rtp-prompts"))
-    assert len(toxicity) == 700
-    assert {prompt.group for prompt in toxicity if prompt.id.endswith("-099")} == {prompt.group for prompt in toxicity}
-    assert toxicity[203].id == "insult-003"
+    assert len(toxicity) == len({prompt.text for prompt in toxicity}) == 622
+    assert len({prompt.group for prompt in toxicity}) == 7
+    assert "insult-003" in {prompt.id for prompt in toxicity}
+    assert "prompt" not in {prompt.text for prompt in toxicity}
     assert not any(prompt.harmful for prompt in toxicity)
     sets = {
         939: do_not_answer(folder=_asset("donotanswer")),

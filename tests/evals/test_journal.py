@@ -60,7 +60,16 @@ def test_journal_of_another_run_is_refused_by_the_entry_that_differs(tmp_path: P
         Journal(path, {**IDENTITY, "seed": "1"})
 
 
-@pytest.mark.parametrize("content", [b"hello\n", b"{}\n", b'{"schema": "assay.journal/0", "identity": {}}\n', b"[1]\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"hello\n",
+        b"{}\n",
+        b'{"schema": "assay.journal/0", "identity": {}}\n',
+        b"[1]\n",
+        b'{"schema": "assay.journal/1", "identity": null}\n',
+    ],
+)
 def test_what_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(content)
@@ -91,3 +100,13 @@ def test_line_is_plain_json_with_the_output_once(tmp_path: Path) -> None:
 def test_folder_that_is_not_there_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot write"):
         Journal(tmp_path / "missing" / "journal.jsonl", IDENTITY)
+
+
+def test_second_writer_of_one_run_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, IDENTITY) as journal:
+        with pytest.raises(OutputError, match="another process"):
+            Journal(path, IDENTITY)
+        journal.append("m", [_record(1)])
+    with Journal(path, IDENTITY) as journal:
+        assert len(journal) == 1

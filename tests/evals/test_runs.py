@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evals.journal import Journal
-from evals.runs import new_run, resumable_run
+from evals.runs import discard_unbegun, new_run, resumable_run
 from guard.errors import DataError, OutputError
 
 
@@ -33,7 +33,25 @@ def test_newest_run_of_the_same_plan_is_resumed(tmp_path: Path) -> None:
     assert resumable_run(tmp_path, {"seed": "2"}, named=None) == tmp_path / "c"
     assert resumable_run(tmp_path, {"seed": "1"}, named="a") == tmp_path / "a"
     assert resumable_run(tmp_path, {"seed": "1"}, named=str(tmp_path / "c")) == tmp_path / "c"
-    with pytest.raises(DataError, match="leave --resume out"):
-        resumable_run(tmp_path, {"seed": "3"}, named=None)
+    assert resumable_run(tmp_path, {"seed": "3"}, named=None) is None
     with pytest.raises(DataError, match="no journal"):
         resumable_run(tmp_path, {"seed": "1"}, named="nowhere")
+
+
+@pytest.mark.parametrize(
+    ("files", "is_left"),
+    [
+        ({}, False),
+        ({"journal.jsonl": "{}\n"}, False),
+        ({"journal.jsonl": '{"torn'}, False),
+        ({"journal.jsonl": "{}\n{}\n"}, True),
+        ({"journal.jsonl": "{}\n", "notes.txt": ""}, True),
+    ],
+)
+def test_run_that_made_nothing_is_discarded(tmp_path: Path, files: dict[str, str], is_left: bool) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name, content in files.items():
+        (run / name).write_text(content, encoding="utf-8")
+    discard_unbegun(run)
+    assert run.exists() == is_left

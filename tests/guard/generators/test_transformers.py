@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +151,43 @@ def test_device_and_dtype_are_picked() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="no CUDA device"):
             pick_device("cuda")
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        {"do_sample": True, "temperature": 0.9, "top_k": 5},
+        {"repetition_penalty": 5.0},
+        {"num_beams": 3},
+        {"no_repeat_ngram_size": 1},
+        {"return_dict_in_generate": True},
+    ],
+)
+def test_sampling_defaults_of_the_model_are_not_taken(
+    tiny_llama: Path, tmp_path: Path, defaults: dict[str, Any]
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama, folder)
+    own = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+    text = json.dumps({**own, **defaults, "transformers_version": "4.51.3"})
+    (folder / "generation_config.json").write_text(text, encoding="utf-8")
+    for decoding in (SAMPLED, Decoding(6, 0.0, chat=False)):
+        expected = _load(tiny_llama, decoding=decoding).generate(PROMPTS, seed=SEEDS)
+        assert _load(folder, decoding=decoding).generate(PROMPTS, seed=SEEDS) == expected
+
+
+def test_code_that_a_model_brings_along_is_not_run(tmp_path: Path) -> None:
+    config = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.EvilConfig", "AutoModelForCausalLM": "evil.Evil"}}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')", encoding="utf-8")
+    with pytest.raises(DataError, match="cannot load"):
+        _load(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_logits_that_are_not_finite_are_an_error_not_a_text(tiny_llama: Path) -> None:
+    generator = _load(tiny_llama)
+    with torch.no_grad():
+        generator.model.lm_head.weight[0, 0] = float("nan")
+    with pytest.raises(GeneratorError, match="not finite"):
+        generator.generate(["a"], seed=0)

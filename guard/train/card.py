@@ -1,0 +1,226 @@
+"""Measuring a trained encoder and writing its card: ``python -m guard.train.card --data FOLDER --weights FOLDER``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from guard.filters.encoder import SHIPPED_WEIGHTS, EncoderFilter
+from guard.train.baseline import TfidfBaseline
+from guard.train.card_text import render_card
+from guard.train.heldout import heldout_requests, heldout_speech
+from guard.train.measure import auroc, benign_sets, recall_at, threshold_at, unseen_sets
+from guard.train.mixture import encoder_rows, read_mixture
+from guard.train.rows import HEADS, Row
+from guard.train.sources import SOURCES
+
+__all__ = ["main", "measure_sets"]
+
+_LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Score = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+
+_CAP = 600
+_FEWEST = 20
+_FALSE_ALARMS = 0.01
+
+
+def _clear(rows: Sequence[Row], head: str) -> tuple[list[int], list[int]]:
+    """Return the positions and binary labels of the rows that are clear about a head."""
+    at = [index for index, row in enumerate(rows) if abs(row.labels.get(head, 0.5) - 0.5) > 0.2]
+    return at, [int(rows[index].labels[head] > 0.5) for index in at]
+
+
+def measure_sets(
+    sets: Mapping[str, Sequence[Row]], scorers: Mapping[str, Score], thresholds: Mapping[str, float]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Measure scorers on labelled sets.
+
+    Parameters
+    ----------
+    sets : mapping of str to sequence of Row
+    scorers : mapping of str to callable
+        Texts to scores, float32, shape (n, n_heads).
+    thresholds : mapping of str to float
+        For each head; ``recall_at_policy`` and ``false_alarms_at_policy`` hold for the first scorer at these.
+
+    Returns
+    -------
+    dict
+        ``[head][set]`` with n and, for each scorer, AUROC with its 95% interval and recall at 1% and 5% false alarms.
+        A head needs 20 texts of each class in a set.
+    """
+    results: dict[str, dict[str, dict[str, Any]]] = {head: {} for head in HEADS}
+    for name, rows in sets.items():
+        scores = {scorer: score([row.text for row in rows]) for scorer, score in scorers.items()}
+        _LOG.info("measured %s (%d)", name, len(rows))
+        for column, head in enumerate(HEADS):
+            at, labels = _clear(rows, head)
+            if min(sum(labels), len(labels) - sum(labels)) < _FEWEST:
+                continue
+            entry: dict[str, Any] = {"n_positive": sum(labels), "n_negative": len(labels) - sum(labels)}
+            for scorer, matrix in scores.items():
+                entry[scorer] = _figures(matrix[at, column], labels)
+            first = next(iter(scores.values()))[at, column]
+            fired, truth = first >= thresholds[head], np.array(labels) == 1
+            entry["recall_at_policy"] = float(fired[truth].mean())
+            entry["false_alarms_at_policy"] = float(fired[~truth].mean())
+            results[head][name] = entry
+    return results
+
+
+def _figures(scores: npt.NDArray[np.float32], labels: Sequence[int]) -> dict[str, Any]:
+    """Return AUROC and recall at two rates of false alarms."""
+    area = auroc(scores, labels)
+    return {
+        "auroc": area.value,
+        "interval": list(area.interval),
+        "recall_at_1": recall_at(scores, labels, false_alarms=0.01),
+        "recall_at_5": recall_at(scores, labels, false_alarms=0.05),
+    }
+
+
+def _capped(sets: Mapping[str, Sequence[T]]) -> dict[str, list[T]]:
+    """Draw at most so many items of each set, always the same."""
+    rng = random.Random("card")  # noqa: S311 - no secret
+    return {name: rng.sample(list(items), min(_CAP, len(items))) for name, items in sets.items()}
+
+
+def _indomain(mixture: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the test splits of the training sets; sets of one class borrow the harmless requests of others."""
+    sets: dict[str, list[Row]] = {}
+    for row in mixture:
+        if row.split == "test":
+            sets.setdefault(row.source, []).append(row)
+    capped = _capped(sets)
+    benign = [row for name in ("clinc150", "banking77", "multidogo_customer") for row in capped.get(name, [])]
+    long = [row for row in benign if row.group == "conversation"]
+    mail = [row for row in capped.get("bipia_email_contexts", []) if row.group == "context"]
+    partners = {
+        "harmfulqa": benign[:500], "ailuminate_demo": benign[500:1000], "inthewild_jailbreaks": long + mail,
+        "jailbreak_templates": long + mail,
+    }  # fmt: skip
+    for name, rows in partners.items():
+        if name in capped:
+            capped[name] = capped[name] + rows
+    return capped
+
+
+def _thresholds(score: Score, mixture: Sequence[Row]) -> dict[str, float]:
+    """Choose for each head the threshold that 1% of harmless validation text reaches, and at least a half."""
+    rows = [row for row in mixture if row.split == "val" and row.source in _CALM]
+    rng = random.Random("thresholds")  # noqa: S311 - no secret
+    rows = rng.sample(rows, min(3000, len(rows)))
+    scores = score([row.text for row in rows])
+    chosen = {}
+    for column, head in enumerate(HEADS):
+        harmless = [index for index, row in enumerate(rows) if row.labels.get(head, 1.0) < 0.2]
+        cut = threshold_at(scores[harmless, column], _FALSE_ALARMS) if harmless else 0.5
+        chosen[head] = float(min(0.98, max(0.5, np.ceil(cut * 100) / 100)))
+    return chosen
+
+
+_CALM = ("clinc150", "multidogo_customer", "diasafety", "sentiment_vader")
+
+
+def _accuracy(
+    score: Score, rows: Sequence[Row], thresholds: Mapping[str, float], head: str
+) -> dict[str, dict[str, Any]]:
+    """Return the share called right by group, at one half and at the suggested threshold."""
+    scores = score([row.text for row in rows])[:, HEADS.index(head)]
+    groups: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(row.group for row in rows):
+        at = [index for index, row in enumerate(rows) if row.group == name]
+        truth = np.array([rows[index].labels[head] > 0.5 for index in at])
+        cuts = {"at_half": 0.5, "at_policy": thresholds[head]}
+        groups[name] = {"n": len(at)} | {key: float(((scores[at] >= cut) == truth).mean()) for key, cut in cuts.items()}
+    return groups
+
+
+def _false_alarms(score: Score, sets: Mapping[str, Sequence[str]], thresholds: Mapping[str, float]) -> dict[str, Any]:
+    """Return how often each head fires on harmless sets at the suggested thresholds."""
+    alarms = {}
+    for name, texts in sets.items():
+        fired = score(texts) >= np.array([thresholds[head] for head in HEADS], dtype=np.float32)
+        alarms[name] = {"n": len(texts)} | {head: float(fired[:, column].mean()) for column, head in enumerate(HEADS)}
+        _LOG.info("false alarms %s", name)
+    return alarms
+
+
+def _training_rows(mixture: Sequence[Row], passes: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Return every distinct row that some pass trained on."""
+    rows: dict[tuple[str, str], Row] = {}
+    for one in passes:
+        chosen = encoder_rows(mixture, seed=int(one["seed"]), n_own=int(one["n_own"]), replay=float(one["replay"]))
+        rows |= {(row.source, row.text): row for row in chosen if row.split == "train"}
+    return list(rows.values())
+
+
+def _measure(weights: Path, data: Path, base: Path | None, *, baseline: bool, dtype: str) -> dict[str, Any]:
+    """Gather every figure of the card."""
+    mixture = read_mixture(data)
+    config = json.loads((weights / "config.json").read_text(encoding="utf-8"))
+    rows = _training_rows(mixture, config["training"])
+    encoder = EncoderFilter.load(base=base, weights=weights, dtype=dtype)
+    scorers: dict[str, Score] = {"encoder": encoder.score_batch}
+    if baseline:
+        scorers["tfidf"] = TfidfBaseline(rows).score_batch
+        _LOG.info("baseline fitted")
+    thresholds = _thresholds(encoder.score_batch, mixture)
+    used = Counter(row.source for row in rows)
+    licences = {source.name: source.licence for source in SOURCES}
+    return {
+        "filter": encoder.name,
+        "dtype": dtype,
+        "training": config["training"],
+        "calibration": config["calibration"],
+        "data": {name: {"rows": count, "licence": licences.get(name, "own")} for name, count in sorted(used.items())},
+        "thresholds": thresholds,
+        "in_domain": measure_sets(_indomain(mixture), scorers, thresholds),
+        "unseen": measure_sets(_capped(unseen_sets(data)), scorers, thresholds),
+        "heldout": {
+            name: {
+                "toxicity": _accuracy(score, heldout_speech(), thresholds, "toxicity"),
+                "harmful_request": _accuracy(score, heldout_requests(), thresholds, "harmful_request"),
+            }
+            for name, score in scorers.items()
+        },
+        "false_alarms": _false_alarms(encoder.score_batch, _capped(benign_sets(data, mixture)), thresholds),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure on the command line and write ``metrics.json`` and ``MODEL_CARD.md`` beside the weights."""
+    parser = argparse.ArgumentParser(prog="python -m guard.train.card", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with one folder a set")
+    parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="folder of the trained encoder")
+    parser.add_argument("--base", type=Path, help="folder of the frozen model (default: the asset minilm)")
+    parser.add_argument("--no-baseline", action="store_true", help="leave out TF-IDF, for a quick look")
+    parser.add_argument("--dtype", default="float32", help="of the forward pass; bfloat16 is faster")
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    metrics = _measure(
+        options.weights, options.data, options.base, baseline=not options.no_baseline, dtype=options.dtype
+    )
+    with tempfile.TemporaryDirectory(dir=options.weights) as scratch:
+        (Path(scratch) / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+        (Path(scratch) / "MODEL_CARD.md").write_text(render_card(metrics), encoding="utf-8")
+        for name in ("metrics.json", "MODEL_CARD.md"):
+            os.replace(Path(scratch) / name, options.weights / name)
+
+
+if __name__ == "__main__":
+    main()

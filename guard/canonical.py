@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -26,15 +27,18 @@ _MARKS_AFTER_OTHER = 4
 
 _ASCII_CLEAN = re.compile(r"[\t-\r\x1c-\x7e]*")
 _WIDE_GAP = re.compile(r"\s{2,}|[^\S ]")
-# Three or more single letters with the same mark or space between them: a word spelled out.
-_SPELLED = re.compile(r"(?<![^\W_])[^\W\d_]([ ._*~-])[^\W\d_](?:\1[^\W\d_])+(?![^\W_])")
+_SPACERS = " ._*~-()"
+# Three or more single letters with the same mark or space between them, or each in brackets: a word spelled out.
+_SPELLED = re.compile(
+    r"(?<![^\W_])(?:[^\W\d_]([ ._*~-])[^\W\d_](?:\1[^\W\d_])+|\([^\W\d_]\)(?:\([^\W\d_]\)){2,})(?![^\W_])"
+)
 _JOINERS = "\u200c\u200d"
-_BLACK_FLAG = "\U0001f3f4"
-_FLAG_TAGS = re.compile("[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
-_TAG = re.compile("[\U000e0020-\U000e007e]")
+_FLAG_TAGS = re.compile("(?<=\U0001f3f4)[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
+_TAG_FIRST, _TAG_LAST, _TAG_END = 0xE0020, 0xE007E, 0xE007F
 _JOINING_SCRIPTS = re.compile(
     "[\u0590-\u109f\u1700-\u1cff\ua800-\uabff\ufb1d-\ufdff\ufe70-\ufefc\U00010a00-\U00010fff\U00011000-\U00011fff]"
 )
+_EGYPTIAN = re.compile("[\U00013000-\U0001345f]")
 _JAMO = re.compile("[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
 _EMOJI_CATEGORIES = ("So", "Sk")  # Sk: skin tones
 
@@ -50,7 +54,8 @@ class Canonical:
     source_length : int
         Length of the original text in characters.
     starts, ends : int64 array of shape (len(text),) or None
-        Character ``i`` came from ``original[starts[i]:ends[i]]``. Both ascend. None stands for the identity.
+        Character ``i`` came from ``original[starts[i]:ends[i]]``. Both ascend, for which the spelled-out tags that
+        stand before the last visible character map to that character. None stands for the identity.
     """
 
     text: str
@@ -89,10 +94,10 @@ class Canonical:
 def canonicalize(text: str) -> Canonical:
     r"""Return the form of `text` that filters read, in which one appearance has one spelling.
 
-    Invisible characters go, compatibility forms are unified (NFKC, Unicode Standard Annex #15), hidden tag
-    characters are spelled out, stacked marks are cut, and letters of other scripts that stand in for Latin ones
-    become Latin (data of Unicode Technical Standard #39). Joiners that a script or an emoji needs stay. Runs in
-    linear time, and a second application changes nothing. For filters only: it is not a text to show.
+    Invisible characters go, compatibility forms are unified (NFKC, Unicode Standard Annex #15), what hidden tag
+    characters spell is put after the text, stacked marks are cut, and letters of other scripts that stand in for
+    Latin ones become Latin (data of Unicode Technical Standard #39). Joiners that a script or an emoji needs stay.
+    Runs in linear time, and a second application changes nothing. For filters only: it is not a text to show.
 
     Parameters
     ----------
@@ -125,7 +130,8 @@ def canonicalize(text: str) -> Canonical:
 def fold(canonical: Canonical) -> Canonical:
     """Return the form of a canonical text to match words in: lower case, no accents on Latin letters, plain spacing.
 
-    Runs of white space become one space, and words that are spelled out ("w-o-r-d") are joined.
+    Runs of white space become one space, words that are spelled out ("w-o-r-d", "(w)(o)(r)(d)") are joined, and
+    regional indicators that make no flags become letters.
 
     Parameters
     ----------
@@ -137,6 +143,7 @@ def fold(canonical: Canonical) -> Canonical:
         Its offsets lead back to the same original.
     """
     canonical = _edited(canonical, [(gap.start(), gap.end(), " ") for gap in _WIDE_GAP.finditer(canonical.text)])
+    canonical = _same_length(canonical, codepoints.without_odd_flags(canonical.text))
     canonical = _edited(canonical, _joining_edits(canonical.text))
     if canonical.text.isascii():
         return _same_length(canonical, canonical.text.lower())
@@ -150,6 +157,7 @@ def _one_pass(current: Canonical) -> Canonical:
     codes = codepoints.replacements()[codepoints.codes_of(current.text)]
     current = _same_length(current, codepoints.text_of(codes))
     current = _kept(current, codepoints.flags()[codes] & codepoints.DROPPED == 0)
+    current = _untagged(current)
     current = _edited(current, _contextual_edits(current.text))
     current = _kept(current, _within_stack(current.text, _STREAM_SAFE_MARKS, _STREAM_SAFE_MARKS))
     current = _edited(current, _nfkc_edits(current.text))
@@ -203,13 +211,17 @@ def _contextual_edits(text: str) -> list[_Edit]:
     edits: list[_Edit] = []
     for start, end in codepoints.runs_of(_flagged(text, codepoints.CONTEXTUAL)):
         before, after = text[start - 1 : start], text[end : end + 1]
-        if before == _BLACK_FLAG and (flag := _FLAG_TAGS.match(text, start, end)):
+        if flag := _FLAG_TAGS.match(text, start, end):
             start = flag.end()
         may_join = True
         for place in range(start, end):
             char = text[place]
-            if _TAG.match(char):
-                edits.append((place, place + 1, _untagged(text, place)))
+            if char == "\u200a":
+                # So thin that between letters it does not part them.
+                edits.append((place, place + 1, "" if before.isalpha() and after.isalpha() else " "))
+            elif _is_sign(char):
+                if _shows_no_sign(before) or _shows_no_sign(after):
+                    edits.append((place, place + 1, ""))
             elif may_join and _means_something(before, char, after):
                 may_join = False
             else:
@@ -217,16 +229,9 @@ def _contextual_edits(text: str) -> list[_Edit]:
     return edits
 
 
-def _untagged(text: str, place: int) -> str:
-    """Spell out one hidden tag character; the run it is in stands apart from its neighbours."""
-    first = not _TAG.match(text[place - 1 : place])
-    last = not _TAG.match(text[place + 1 : place + 2])
-    return " " * first + chr(ord(text[place]) - 0xE0000) + " " * last
-
-
 def _means_something(before: str, char: str, after: str) -> bool:
     """Whether a joiner, selector or filler does its work between these two characters."""
-    if not before or char == "\U000e007f":
+    if not before or ord(char) == _TAG_END:
         return False
     if char in _JOINERS:
         emoji = char == "\u200d" and not before.isascii() and unicodedata.category(before) in _EMOJI_CATEGORIES
@@ -237,10 +242,60 @@ def _means_something(before: str, char: str, after: str) -> bool:
     return bool(_JAMO.match(before) or _JAMO.match(after))
 
 
+def _is_sign(char: str) -> bool:
+    return not ("\u115f" <= char <= "\u200d" or char >= "\U000e0020")
+
+
+def _shows_no_sign(neighbour: str) -> bool:
+    """Whether signs of other scripts are invisible beside it: letters of scripts that have no such sign."""
+    return neighbour.isalpha() and not (_JOINING_SCRIPTS.match(neighbour) or _EGYPTIAN.match(neighbour))
+
+
+def _untagged(current: Canonical) -> Canonical:
+    """Take hidden tag characters out of their words, and spell them out after the text, parted by a space.
+
+    Those before the last visible character map to that one, which keeps the offsets in order.
+    """
+    codes = codepoints.codes_of(current.text)
+    hidden = (codes >= _TAG_FIRST) & (codes <= _TAG_LAST)
+    for flag in _FLAG_TAGS.finditer(current.text) if hidden.any() else ():
+        hidden[flag.start() : flag.end()] = False
+    if not hidden.any():
+        return current
+    places, spelled = _hidden_message(hidden, codes)
+    shown = np.flatnonzero(~hidden)
+    if len(shown):
+        places, spelled = np.insert(places, 0, places[0]), np.insert(spelled, 0, ord(" "))
+    order = np.concatenate((shown, places))
+    starts = order if current.starts is None else current.starts[order]
+    ends = order + 1 if current.ends is None else current.ends[order]
+    text = codepoints.text_of(np.concatenate((codes[shown], spelled)))
+    return Canonical(text, current.source_length, np.maximum.accumulate(starts), np.maximum.accumulate(ends))
+
+
+def _hidden_message(
+    hidden: npt.NDArray[np.bool_], codes: npt.NDArray[np.uint32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """Where the tags are and what they spell; runs are parted, save single ones, each between two visible letters."""
+    runs = codepoints.runs_of(hidden)
+    found, seen = [], 0
+    for (start, end), (left, right) in itertools.pairwise(runs):
+        seen += end - start
+        if end - start > 1 or right - left > 1:
+            found.append(seen)
+    gaps = np.array(found, dtype=np.int64)
+    places = np.flatnonzero(hidden)
+    spelled = codes[places] - (_TAG_FIRST - ord(" "))
+    return np.insert(places, gaps, places[gaps]), np.insert(spelled, gaps, ord(" "))
+
+
 def _joining_edits(text: str) -> list[_Edit]:
-    """Drop every second character of the words that are spelled out."""
+    """Drop what stands between the letters of the words that are spelled out."""
     return [
-        (place, place + 1, "") for word in _SPELLED.finditer(text) for place in range(word.start() + 1, word.end(), 2)
+        (place, place + 1, "")
+        for word in _SPELLED.finditer(text)
+        for place in range(word.start(), word.end())
+        if text[place] in _SPACERS
     ]
 
 
@@ -291,21 +346,31 @@ def _within_stack(text: str, alphabetic: int, other: int) -> npt.NDArray[np.bool
 
 
 def _overlays(text: str) -> npt.NDArray[np.bool_]:
-    """Find the marks that strike through, underline or frame a letter or a digit: decoration that hides a word."""
-    overlays = _flagged(text, codepoints.OVERLAY)
-    for start, end in codepoints.runs_of(_flagged(text, codepoints.MARK)) if overlays.any() else ():
-        if not text[start - 1 : start].isalnum():
+    """Find marks that only hide a word: lines and frames on a letter or digit, and other scripts' on Latin letters."""
+    overlays, strays = _flagged(text, codepoints.OVERLAY), _flagged(text, codepoints.STRAY)
+    if not (overlays.any() or strays.any()):
+        return overlays
+    for start, end in codepoints.runs_of(_flagged(text, codepoints.MARK | codepoints.STRAY)):
+        base = text[start - 1 : start]
+        if not base.isalnum():
             overlays[start:end] = False
-    return overlays
+        if not _is_latin(base):
+            strays[start:end] = False
+    found: npt.NDArray[np.bool_] = overlays | strays
+    return found
 
 
 def _marks_after_latin(text: str) -> npt.NDArray[np.bool_]:
     marks = _flagged(text, codepoints.MARK)
     for start, end in codepoints.runs_of(marks):
         base = text[start - 1 : start]
-        if not (base < "\u0250" or "\u1e00" <= base <= "\u1eff"):
+        if not (base < "\u00c0" or _is_latin(base)):
             marks[start:end] = False
     return marks
+
+
+def _is_latin(base: str) -> bool:
+    return base.isalpha() and (base < "\u0250" or "\u1e00" <= base <= "\u1eff")
 
 
 @functools.cache
@@ -313,4 +378,6 @@ def _unaccented() -> dict[int, str]:
     """Accented Latin letters to their bare ASCII letters."""
     letters = (chr(c) for c in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)))
     bare = {ord(char): unicodedata.normalize("NFD", char)[0] for char in letters}
-    return {code: base for code, base in bare.items() if base.isascii()}
+    # Letters that no decomposition leads to a bare one, and that read as it.
+    alike = {ord(char): base for char, base in zip("ıłƒɨʉ", "ilfiu", strict=True)}
+    return {**{code: base for code, base in bare.items() if base.isascii()}, **alike}

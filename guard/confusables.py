@@ -31,6 +31,9 @@ _LOOSE: Mapping[str, str] = {
 # The same letters in another hand, and small capitals that differ from small letters in nothing.
 _ALIKE: Mapping[str, str] = dict(zip("ɑɡᴄᴏꜱᴜᴠᴡᴢ", "agcosuvwz", strict=True))
 
+# Palochka and letters of old or small alphabets: no language puts them before or after a Latin word.
+_NO_AFFIX = frozenset("ӏԁԛԝѵһ")
+
 
 @dataclass
 class _Census:
@@ -123,10 +126,15 @@ def _is_disguise(word: str, foreign: set[str], census: _Census) -> bool:
     if switches > 1:
         return True
     # One switch: a prefix or a suffix. Genuine in "PDFку" beside Russian words, and in symbols with Greek.
-    if not _wholly("".join(char for char in letters if _script(char) != _LATIN), _loose()):
+    part = "".join(char for char in letters if _script(char) != _LATIN)
+    if not _wholly(part, _loose()):
         return False
+    if not _NO_AFFIX.isdisjoint(part):
+        return True
     if any(census.genuine[script] for script in foreign):
         return False
+    if len(letters) > 2 and word.isupper() and _wholly(part, _strict()):
+        return True
     at_switch = letters[sides.index(True)] if not sides[0] else letters[sides.index(False) - 1]
     symbol = "GREEK" in foreign and (len(letters) <= 2 or at_switch.isupper())
     return not symbol

@@ -25,6 +25,10 @@ __all__ = ["LexicalFilter", "Term"]
 _COLUMNS = ("text", "severity_rating")
 _TOP_RATING = 3.0
 _EVERYDAY_SCORE = 0.2
+_APOSTROPHE = "\u02bc"  # a letter by its category
+_QUOTES = "\u02bb\u02bc\u02bd"  # letters too, and some languages' own; at the edge of a word they look like quotes
+_MOST_QUOTES = 3
+_NUMBERED = re.compile(r"[0-9]{1,4}(?![^\W_])")
 _TERM_KEYS = ("category", "score", "text")
 
 # Scripts that put no space between words: there, every neighbour is a word boundary.
@@ -222,10 +226,16 @@ def _automaton(terms: Iterable[Term]) -> Any:
 
 
 def _glued(text: str, outside: int, inside: int) -> bool:
-    """Whether the character beside a match continues its word: "cocktail" holds no "tail"."""
-    if not 0 <= outside < len(text):
+    """Whether the character beside a match continues its word: "cocktail" holds no "tail", "tail2" and "ʼtailʼ" do."""
+    step = 1 if outside > inside else -1
+    place = outside
+    while 0 <= place < len(text) and text[place] in _QUOTES and abs(place - outside) < _MOST_QUOTES:
+        place += step
+    if not 0 <= place < len(text) or text[outside] == _APOSTROPHE:
         return False
-    neighbour = text[outside]
+    if step > 0 and text[inside].isalpha() and _NUMBERED.match(text, place):
+        return False
+    neighbour = text[place]
     return neighbour.isalnum() and not _UNSPACED.match(neighbour) and not _UNSPACED.match(text[inside])
 
 

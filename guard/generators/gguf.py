@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import mmap
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,12 @@ from guard.generators.gguf_tokenizer import TokenizerSpec, build_tokenizer, read
 __all__ = ["convert"]
 
 _MAGIC = b"GGUF"
+_VERSIONS = (2, 3)
+# Sizes of the values of GGUF metadata, in bytes, by their type; the least one for a string and for an array.
+_VALUE_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 8: 8, 9: 12, 10: 8, 11: 8, 12: 8}
+_STRING, _ARRAY = 8, 9
+_MOST_NESTED = 2  # arrays of arrays of scalars; known files hold none deeper
+_MOST_DIMENSIONS = 8  # GGML has four
 _RECORD = "conversion.json"
 _FORMAT = 1
 """Raised when a conversion comes out differently, so that older ones are made again."""
@@ -60,8 +67,8 @@ def convert(gguf: Path, out: Path | None = None) -> Path:
         if _is_whole(target, digest, ours=out is None):
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        if out is None:
-            cache.sweep(converted)
+        # What a killed conversion left, in a user's folder too: hidden, of our own prefix, and nobody else's.
+        cache.sweep(target.parent)
         with cache.staging(target.parent) as staged:
             _build(gguf, digest, staged / "model")
             cache.place(staged / "model", target)
@@ -122,11 +129,104 @@ def _read_metadata(gguf: Path) -> dict[str, object]:
     from gguf import GGUFReader
 
     try:
+        n_tensors = _walk_header(gguf)
         reader = GGUFReader(gguf)
-        return {key: field.contents() for key, field in reader.fields.items()}
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError, struct.error) as error:
+        metadata = {key: field.contents() for key, field in reader.fields.items()}
+        _check_sizes(metadata, n_tensors, gguf.stat().st_size)
+        return metadata
+    except (ValueError, IndexError, KeyError, TypeError, ArithmeticError, MemoryError, struct.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{gguf} is a damaged GGUF file, cut short perhaps ({reason}): get it again") from error
+
+
+def _walk_header(gguf: Path) -> int:
+    """Return the number of tensors; raise ValueError where a count or a length says more than the file can hold.
+
+    GGUFReader believes them, and fills the memory.
+    """
+    with gguf.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _HeaderWalk(data).run()
+
+
+class _HeaderWalk:
+    """One pass over the header, after docs/gguf.md of the ggml repository."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data, self._size, self._place = data, len(data), len(_MAGIC)
+        # A file of the other byte order shows it in the version, which is a small number.
+        order = "<" if self._number(struct.Struct("<I")) & 0xFFFF else ">"
+        self._u32, self._u64 = struct.Struct(f"{order}I"), struct.Struct(f"{order}Q")
+        version = self._u32.unpack_from(data, len(_MAGIC))[0]
+        if version not in _VERSIONS:
+            raise ValueError(f"its version is {version}, known are 2 and 3")
+
+    def run(self) -> int:
+        n_tensors, n_keys = self._number(self._u64), self._number(self._u64)
+        self._fit(n_keys, 8 + 4 + 1, "keys")
+        for _ in range(n_keys):
+            self._text()
+            self._value(self._number(self._u32), 0)
+        self._fit(n_tensors, 8 + 4 + 4 + 8, "tensors")
+        for _ in range(n_tensors):
+            self._text()
+            n_dimensions = self._number(self._u32)
+            if n_dimensions > _MOST_DIMENSIONS:
+                raise ValueError(f"a tensor has {n_dimensions} dimensions")
+            self._skip(n_dimensions, 8, "dimensions")
+            self._skip(1, 4 + 8, "types and offsets")
+        return n_tensors
+
+    def _fit(self, count: int, size: int, what: str) -> None:
+        if count * size > self._size - self._place:
+            raise ValueError(f"it announces {count} {what} at byte {self._place} and ends at {self._size}")
+
+    def _skip(self, count: int, size: int, what: str) -> None:
+        self._fit(count, size, what)
+        self._place += count * size
+
+    def _number(self, kind: struct.Struct) -> int:
+        start = self._place
+        self._skip(1, kind.size, "numbers")
+        number: int = kind.unpack_from(self._data, start)[0]
+        return number
+
+    def _text(self) -> None:
+        self._skip(self._number(self._u64), 1, "bytes of text")
+
+    def _value(self, kind: int, depth: int) -> None:
+        if kind not in _VALUE_SIZES:
+            raise ValueError(f"a value is of the unknown type {kind}")
+        if kind == _STRING:
+            self._text()
+        elif kind == _ARRAY:
+            self._array(depth + 1)
+        else:
+            self._skip(1, _VALUE_SIZES[kind], "values")
+
+    def _array(self, depth: int) -> None:
+        if depth > _MOST_NESTED:
+            raise ValueError(f"arrays are nested more than {_MOST_NESTED} deep")
+        kind, count = self._number(self._u32), self._number(self._u64)
+        size = _VALUE_SIZES.get(kind)
+        if size is None:
+            raise ValueError(f"an array is of the unknown type {kind}")
+        self._fit(count, size, "values")
+        if kind not in (_STRING, _ARRAY):
+            self._skip(count, size, "values")
+            return
+        for _ in range(count):
+            self._value(kind, depth)
+
+
+def _check_sizes(metadata: Mapping[str, object], n_tensors: int, n_bytes: int) -> None:
+    """Refuse a model of more layers than tensors, or wider than the file is long: Transformers would build it."""
+    architecture = metadata.get("general.architecture")
+    bounds = {"block_count": n_tensors, "embedding_length": n_bytes, "feed_forward_length": n_bytes}
+    for name, bound in bounds.items():
+        value = metadata.get(f"{architecture}.{name}", 0)
+        widest = max(value, default=0) if isinstance(value, list) else value
+        if not isinstance(widest, int) or not 0 <= widest <= bound:
+            raise ValueError(f"its {name} is {str(value)[:40]}")
 
 
 def _save_model(gguf: Path, staged: Path) -> None:

@@ -104,6 +104,7 @@ def read_tokenizer_spec(metadata: Mapping[str, object]) -> TokenizerSpec:
     ------
     GeneratorError
         A kind of tokenizer, or a way to cut text, that is not known here: guessing would give wrong tokens silently.
+        Or a list that holds something else than it should.
     """
     ggml = {key.removeprefix("tokenizer.ggml."): value for key, value in metadata.items()}
     kind = str(ggml.get("model", "none"))
@@ -141,7 +142,12 @@ def _check_known(kind: str, pre: str) -> None:
 
 def _array(ggml: Mapping[str, object], key: str, kind: Callable[[Any], T]) -> list[T]:
     values = ggml.get(key, [])
-    return [kind(value) for value in values] if isinstance(values, list) else []
+    try:
+        return [kind(value) for value in values] if isinstance(values, list) else []
+    except (TypeError, ValueError, OverflowError) as error:
+        raise GeneratorError(
+            f"tokenizer.ggml.{key} in the GGUF file holds what it should not ({str(error)[:100]}): get the file again"
+        ) from error
 
 
 def _token_id(ggml: Mapping[str, object], key: str, tokens: Sequence[str]) -> int | None:
@@ -168,6 +174,7 @@ def build_tokenizer(spec: TokenizerSpec) -> Tokenizer:
         The vocabulary or the merges contradict themselves.
     """
     try:
+        _check_lengths(spec)
         tokenizer = _byte_level(spec) if spec.kind == "gpt2" else _sentencepiece(spec)
     except Exception as error:  # tokenizers raises bare Exception for a merge outside the vocabulary
         raise GeneratorError(
@@ -178,6 +185,15 @@ def build_tokenizer(spec: TokenizerSpec) -> Tokenizer:
     if template is not None:
         tokenizer.post_processor = template
     return tokenizer
+
+
+def _check_lengths(spec: TokenizerSpec) -> None:
+    n_tokens = len(spec.tokens)
+    if not n_tokens:
+        raise ValueError("it lists no tokens")
+    for name, values in (("types", spec.types), ("scores", spec.scores)):
+        if values and len(values) != n_tokens:
+            raise ValueError(f"{n_tokens} tokens, {len(values)} {name}")
 
 
 def _byte_level(spec: TokenizerSpec) -> Tokenizer:

@@ -32,7 +32,25 @@ DISGUISES = [
     ("k\u0332i\u0332l\u0332l\u0332", "kill"),  # underlined
     ("k\u20dfi\u20dfl\u20dfl\u20df", "kill"),  # framed
     ("ki\u0300\u0301\u0302\u0303\u0304ll", "kì\u0301\u0302ll"),  # a pile of marks is cut
-    ("ki\U000e006c\U000e006c", "ki ll "),  # hidden tag characters are spelled out
+    ("ki\U000e006c\U000e006c", "ki ll"),  # hidden tag characters are spelled out
+    ("ki\U000e0061ll", "kill a"),  # one inside a word
+    ("a\U000e006bb\U000e0069c\U000e006cd\U000e006ce", "abcde kill"),  # a message between the letters of another
+    ("a\U000e006b\U000e0069b\U000e006cc", "abc ki l"),
+    ("\U000e006b\U000e0069", "ki"),
+    ("🏴\U000e0067\U000e0062 ok", "🏴 ok gb"),  # no whole flag
+    ("ki\U00013430ll", "kill"),  # an Egyptian joiner
+    ("ki\U00013438ll \U00013437x", "kill x"),
+    ("ki\u070fll", "kill"),  # a Syriac abbreviation mark
+    ("ki\U000110bdll\U000110cd", "kill"),  # Kaithi number signs
+    ("ki\U0001d159ll", "kill"),  # a musical blank
+    ("ki\u200a\u200all", "kill"),  # hair spaces
+    ("k\u0488i\u0489l\u1abel\ua670", "kill"),  # enclosing marks
+    ("k\u20e2i\u20e3l\u20e4l", "kill"),
+    ("ki\u093ell", "kill"),  # a vowel sign of another script
+    ("a\u0488\u0301", "á"),
+    ("ΚILL them all", "KILL them all"),  # Greek capitals
+    ("FUCΚ YOU", "FUCK YOU"),
+    ("да kіӏӏ", "да kill"),  # beside a genuine word
     ("日本語Аpple手机", "日本語Apple手机"),  # a Latin word inside unspaced text
     ("ki\ud800ll", "ki\ufffdll"),  # a lone surrogate
     ("a\u3164b", "a b"),  # a letter that shows as a blank
@@ -79,6 +97,14 @@ BENIGN = [
     ("family emoji", "👨\u200d👩\u200d👧\u200d👦 and 👩🏽\u200d🚀, 🙂\u200d↔"),
     ("flag of England", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"),
     ("flags", "🇨🇦🇫🇷"),
+    ("keycaps", "1\u20e3 #\u20e3 *\u20e3"),
+    ("Arabic number sign", "\u0600\u0661\u0662 و \u06dd\u0661"),
+    ("Syriac abbreviation", "\u070f\u072b\u0718"),
+    ("Kaithi number", "\U000110bd\U00011083"),
+    ("Egyptian", "\U00013000\U00013430\U00013001"),
+    ("Slavonic numerals", "а\u0488 в\u0489"),
+    ("symbols of capitals", "TNFα, ΔT, ΣF, ΑB"),
+    ("Russian, Latin capitals with an ending", "все PDFы и USBа"),
 ]
 
 
@@ -127,6 +153,15 @@ def test_span_maps_each_letter_to_where_it_stood() -> None:
     assert canonical.span(7, 7) == (9, 9)
 
 
+def test_hidden_message_maps_to_the_end_in_order() -> None:
+    canonical = canonicalize("a\U000e006bb\U000e006d\U000e006d")
+    assert canonical.text == "ab k mm"
+    # The one tag before the last visible letter maps to that letter, those after it to themselves.
+    assert [canonical.span(place, place + 1) for place in range(7)] == [
+        *[(0, 1), (2, 3), (2, 3), (2, 3), (3, 4), (3, 4), (4, 5)],
+    ]
+
+
 def test_span_of_an_expanded_character_is_the_whole_character() -> None:
     canonical = canonicalize("oﬃce")
     assert canonical.text == "office"
@@ -155,6 +190,7 @@ def test_ascii_text_is_returned_itself_without_a_map() -> None:
         ("İI", "ii"),
         ("Ünïcode ÉCOLE", "unicode ecole"),
         ("привет Й", "привет й"),
+        ("fuĸ kıłł ƒɨx Łódź", "fuĸ kill fix lodz"),
     ],
 )
 def test_fold_lowers_case_and_drops_latin_accents(written: str, expected: str) -> None:
@@ -173,6 +209,15 @@ def test_fold_lowers_case_and_drops_latin_accents(written: str, expected: str) -
         ("1.2.3", "1.2.3"),
         ("plan a b c2", "plan a b c2"),
         ("wide \t\n gap", "wide gap"),
+        ("⒲⒪⒭⒟!", "word!"),
+        ("(w)(o)(r)(d)", "word"),
+        ("section 2(a)(b)(c)", "section 2(a)(b)(c)"),  # a reference
+        ("(a)(b) or f(x)", "(a)(b) or f(x)"),
+        ("🇼🇴🇷🇩", "word"),
+        ("🇼 🇴 🇷 🇩", "word"),
+        ("🇨🇦🇫🇷 🇩🇪", "🇨🇦🇫🇷 🇩🇪"),  # flags
+        ("thin\u2009space 1\u202f000", "thin space 1 000"),
+        ("a\u200a—\u200ab", "a — b"),
     ],
 )
 def test_fold_joins_what_is_spelled_out(written: str, expected: str) -> None:
@@ -200,6 +245,10 @@ def test_fold_keeps_the_map() -> None:
         "\u200d",
         "क\u200d",
         "\U000e0041",
+        "a\U000e0041",
+        "\U0001f3f4\U000e0041\U000e0042",
+        "a\u0488",
+        "\u200a\u070f",
         "а",
         "аb",
         "你好，",

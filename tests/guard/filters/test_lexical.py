@@ -42,6 +42,20 @@ def lexicon(tmp_path: Path) -> LexicalFilter:
         ("_bastard_", 0.667),
         ("你bastard好", 0.667),  # no spaces around it in Chinese
         ("you b-a-s-t-a-r-d", 0.667),
+        ("b\U000e0061astard", 0.667),  # a hidden tag inside
+        ("x \U000e0063\U000e0075\U000e006e\U000e0074", 1.0),  # hidden whole
+        ("🇨🇺🇳🇹", 1.0),
+        ("⒝⒜⒮⒯⒜⒭⒟", 0.667),
+        ("bastard1", 0.667),
+        ("bastard2000!", 0.667),
+        ("bastard12345", 0.0),
+        ("bastard4you", 0.0),
+        ("1bastard", 0.0),
+        ("\u02bcbastard\u02bc", 0.667),
+        ("\u02bb\u02bbbastard\u02bd\u02bd.", 0.667),
+        ("bastard\u02bcs", 0.667),  # as with an apostrophe
+        ("x\u02bbbastard", 0.0),
+        ("bastard\u02bba", 0.0),
         ("bastardise", 0.0),
         ("damn bastard cunt", 1.0),  # the gravest counts
         ("damn", 0.333),

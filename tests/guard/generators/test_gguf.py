@@ -7,6 +7,8 @@ import math
 import multiprocessing
 import os
 import resource
+import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,87 @@ def test_broken_file_is_one_clear_line(
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
     assert _left_in(private_cache) == []
+
+
+def test_flipped_header_byte_is_refused_or_read_in_no_time(
+    tiny: Path, tmp_path: Path, private_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise GeneratorError("the header was read")
+
+    monkeypatch.setattr("guard.generators.gguf._save_model", stop)
+    content = tiny.read_bytes()
+    header = content.index(b"blk.0.ffn_down.weight") + 60
+    said: list[str] = []
+    # The first 100 bytes hold the counts and the first keys; from there on every 37th, of all parts of the header.
+    for place in [*range(4, 104), *range(104, header, 37)]:
+        for flip in (0x01, 0x80):
+            file = tmp_path / "flipped.gguf"
+            file.write_bytes(content[:place] + bytes([content[place] ^ flip]) + content[place + 1 :])
+            start = time.perf_counter()
+            with pytest.raises((DataError, GeneratorError)) as caught:
+                convert(file)
+            assert time.perf_counter() - start < 5
+            said.append(str(caught.value))
+    assert not any("\n" in line for line in said)
+    assert sum("damaged GGUF file" in line for line in said) > 50
+    assert "the header was read" in said
+
+
+def _with_array_count(content: bytes, key: bytes, count: int) -> bytes:
+    place = content.index(key) + len(key) + 4 + 4  # the type of the value, the type of its elements
+    return content[:place] + struct.pack("<Q", count) + content[place + 8 :]
+
+
+@pytest.mark.parametrize("count", [1 << 16, 1 << 40, (1 << 64) - 1])
+def test_array_longer_than_the_file_is_refused_unread(
+    tiny: Path, tmp_path: Path, private_cache: Path, count: int
+) -> None:
+    file = tmp_path / "long.gguf"
+    file.write_bytes(_with_array_count(tiny.read_bytes(), b"tokenizer.ggml.tokens", count))
+    with pytest.raises(DataError, match=f"announces {count} values"):
+        convert(file)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (struct.pack("<IIQ", 9, 9, 1) + struct.pack("<IQ", 9, 1) + struct.pack("<IQ", 0, 0), "nested more than 2"),
+        (struct.pack("<II", 77, 0), "unknown type 77"),
+        (struct.pack("<IIQ", 9, 77, 1), "unknown type 77"),
+        (struct.pack("<IQ", 8, 99), "announces 99 bytes of text"),
+    ],
+)
+def test_impossible_value_is_refused(tmp_path: Path, private_cache: Path, value: bytes, message: str) -> None:
+    file = tmp_path / "odd.gguf"
+    file.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1) + b"k" + value)
+    with pytest.raises(DataError, match=message):
+        convert(file)
+
+
+def test_more_layers_than_tensors_are_refused(tiny: Path, tmp_path: Path, private_cache: Path) -> None:
+    content, key = tiny.read_bytes(), b"llama.block_count"
+    place = content.index(key) + len(key) + 4
+    file = tmp_path / "deep.gguf"
+    file.write_bytes(content[:place] + struct.pack("<I", 1 << 20) + content[place + 4 :])
+    with pytest.raises(DataError, match="block_count is 1048576"):
+        convert(file)
+
+
+def test_what_a_killed_conversion_left_is_swept_from_the_out_folder(
+    tiny: Path, tmp_path: Path, private_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise GeneratorError("stop here")
+
+    monkeypatch.setattr("guard.generators.gguf._save_model", refuse)
+    left = tmp_path / "mine" / ".assay-tmp-killed" / "model"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").write_bytes(b"half")
+    (tmp_path / "mine" / "thesis.tex").write_text("dear to me")
+    with pytest.raises(GeneratorError, match="stop here"):
+        convert(tiny, tmp_path / "mine" / "out")
+    assert _left_in(tmp_path / "mine") == ["thesis.tex"]
 
 
 @pytest.mark.parametrize("name", ["missing.gguf", "."])

@@ -132,10 +132,28 @@ def test_merges_outside_the_vocabulary_are_refused(merges: list[str]) -> None:
         build_tokenizer(spec)
 
 
-def test_types_that_do_not_match_the_tokens_are_refused() -> None:
-    spec = read_tokenizer_spec(_sentencepiece(token_type=[1, 2]))
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        _sentencepiece(token_type=[1, 2]),
+        _byte_level("gpt-2", token_type=[1, 2]),
+        _sentencepiece(scores=[1.0]),
+        _byte_level("gpt-2", tokens=[], merges=[]),
+    ],
+)
+def test_lists_that_do_not_match_the_tokens_are_refused(metadata: Mapping[str, object]) -> None:
+    spec = read_tokenizer_spec(metadata)
     with pytest.raises(GeneratorError, match="contradicts itself"):
         build_tokenizer(spec)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"token_type": ["normal"]}, {"token_type": [[1]]}, {"scores": ["high"]}, {"token_type": [float("inf")]}]
+)
+def test_list_of_something_else_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(GeneratorError, match="holds what it should not") as caught:
+        read_tokenizer_spec(_sentencepiece(**changes))
+    assert "\n" not in str(caught.value)
 
 
 def test_config_names_special_tokens_and_pads_with_the_end() -> None:

@@ -99,6 +99,12 @@ class ArmPair:
         self._forget()
         return records
 
+    def require_room(self, samples: Sequence[Sample]) -> None:
+        """Refuse prompts that do not fit the model, where it can tell, before anything is generated."""
+        require = getattr(self._inner, "require_room", None)
+        if require is not None:
+            require({f"prompt {sample.prompt_id} of task {sample.task}": sample.prompt for sample in samples})
+
     def check(self, samples: Sequence[Sample]) -> list[Record]:
         """Let the guarded arm judge the samples as prompts, without generating anything."""
         before = self._clock()
@@ -156,6 +162,8 @@ def run_task(
 
     Raises
     ------
+    DataError
+        When a prompt does not fit the model.
     GeneratorError
         When the model fails; what was made until then is in the journal.
     OutputError
@@ -163,6 +171,8 @@ def run_task(
     """
     samples = task.samples(seed)
     waiting = [sample for sample in samples if journal.get(model, sample.id) is None]
+    if task.generates:
+        pair.require_room(waiting)
     make = pair.generate if task.generates else pair.check
     done = len(samples) - len(waiting)
     progress(task.name, done, len(samples))

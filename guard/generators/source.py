@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from guard import assets
-from guard.errors import ConfigError
+from guard.errors import ConfigError, DataError
 from guard.generators.gguf import convert
 from guard.generators.transformers import folder_digest, hub_snapshot
 
 __all__ = ["ModelSource", "resolve"]
+
+_PARTS = {
+    "configuration": ("config.json",),
+    "weights": ("*.safetensors", "*.bin"),
+    "tokenizer": ("tokenizer.json", "tokenizer.model", "*.model", "vocab.json", "vocab.txt", "tokenizer_config.json"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ def resolve(model: str) -> ModelSource:
     ConfigError
         There is no such model.
     DataError
-        A GGUF file that is broken.
+        A folder that lacks a part of a model, or a weight file that is broken.
     AssetError
         An asset that cannot be had.
     """
@@ -68,5 +76,19 @@ def _folder(model: str) -> Path:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{model[:80]!r} cannot be the path of a model ({error.__class__.__name__})") from error
     if is_dir:
+        _check_whole(path)
         return path
     return convert(path) if is_file or path.suffix.lower() == ".gguf" else hub_snapshot(model)
+
+
+def _check_whole(folder: Path) -> None:
+    """Refuse what cannot be a model now, before another model has run for an hour."""
+    for what, patterns in _PARTS.items():
+        if not any(file for pattern in patterns for file in folder.glob(pattern)):
+            raise DataError(f"{folder} is no model folder: it holds no {what} ({', '.join(patterns)})")
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="numpy"):  # reads the header and compares it with the size
+                pass
+        except (SafetensorError, OSError) as error:
+            raise DataError(f"{file} is broken ({error}); get it again") from error

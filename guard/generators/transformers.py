@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,14 +122,17 @@ class TransformersGenerator:
         try:
             # A model is data: code that a folder brings along is never run.
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=pick_dtype(dtype, place), trust_remote_code=False
+            model, found = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=pick_dtype(dtype, place), trust_remote_code=False, output_loading_info=True
             )
             model = model.to(place).eval()
         except Exception as error:  # the library raises OSError, ValueError, KeyError, SafetensorError and more
             raise DataError(
                 f"cannot load a causal language model from the folder {folder}: {_first_line(error)}"
             ) from error
+        if found["missing_keys"]:  # the library fills them with random numbers
+            lacking = ", ".join(sorted(found["missing_keys"])[:3])
+            raise DataError(f"the folder {folder} lacks weights of its model ({lacking}); get it again, whole")
         _drop_sampling_defaults(model)
         name = f"transformers@{folder_digest(folder)[:12]}"
         return cls(model, tokenizer, name=name, decoding=decoding, batch_size=batch_size)
@@ -201,6 +204,22 @@ class TransformersGenerator:
                 outputs[index] = text
         return outputs
 
+    def require_room(self, prompts: Mapping[str, str]) -> None:
+        """Refuse prompts that do not fit the model's context, long before their turn comes.
+
+        Parameters
+        ----------
+        prompts : mapping of str to str
+            What an error calls each, to the prompt.
+
+        Raises
+        ------
+        DataError
+            When one does not fit beside the new tokens.
+        """
+        for name, prompt in prompts.items():
+            self._check_length(name, len(self._encode(prompt)))
+
     def _encode(self, prompt: str) -> list[int]:
         """Turn a prompt into ids, inside the chat template where one is wanted and there."""
         text = prompt.encode("utf-8", "replace").decode() if not prompt.isascii() else prompt
@@ -220,16 +239,17 @@ class TransformersGenerator:
 
     def _check_lengths(self, encoded: Sequence[Sequence[int]]) -> None:
         """Refuse a prompt that does not fit, before anything is generated."""
-        context = getattr(self._model.config, "max_position_embeddings", None)
-        if context is None:
-            return
-        room = context - self._decoding.max_new_tokens
         for position, ids in enumerate(encoded):
-            if len(ids) > room:
-                raise DataError(
-                    f"prompt {position} has {len(ids)} tokens; the model takes at most {room} beside"
-                    f" {self._decoding.max_new_tokens} new ones: shorten it or lower max_new_tokens"
-                )
+            self._check_length(f"prompt {position}", len(ids))
+
+    def _check_length(self, name: str, n_tokens: int) -> None:
+        context = getattr(self._model.config, "max_position_embeddings", None)
+        new = self._decoding.max_new_tokens
+        if context is not None and n_tokens > context - new:
+            raise DataError(
+                f"{name} has {n_tokens} tokens; the model takes at most {context - new} beside {new} new ones:"
+                " shorten it or lower max_new_tokens"
+            )
 
     def _run(self, encoded: list[list[int]], seeds: list[int]) -> Iterator[tuple[list[int], list[str]]]:
         """Yield finished batches, halving the batch for good when memory runs out."""

@@ -8,8 +8,9 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,8 @@ except ImportError:  # Windows: nothing there keeps a second process out
 __all__ = ["AuditLog", "Decision", "Verification", "verify"]
 
 _GENESIS = "0" * 64
+_HASH_KEY = b'{"hash":"'  # how the encoding of every record begins
+_WITHHELD = "an error whose words are not kept"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Decision:
         Of the last drawing.
     error : str or None
         Why nothing could be given back.
+    error_brief : str or None
+        Written in place of `error` where texts are not kept: the words of an exception may quote a text.
+    verdict_briefs : tuple of (str or None)
+        The same for the error of each verdict, in their order.
     """
 
     kind: Literal["generate", "check"]
@@ -60,6 +67,8 @@ class Decision:
     generator: str | None = None
     seed: int | None = None
     error: str | None = None
+    error_brief: str | None = None
+    verdict_briefs: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,15 +102,17 @@ class AuditLog:
     """Appends decisions to a file in which each record holds the hash of the one before it.
 
     A record is in the hands of the operating system when `append` returns. An existing log is verified and then
-    continued; a last line that a crash left unfinished is cut off and the cut is itself recorded, since the text
-    of that request was never given back. One process at a time may hold a log (POSIX).
+    continued; a last line that is the beginning of a record, as a crash leaves it, is cut off and the cut is itself
+    recorded, since the text of that request was never given back. Any other file is refused and left as it is.
+    One process at a time may hold a log (POSIX); a child made by fork cannot write to the log of its parent.
 
     Parameters
     ----------
     path : str or Path
     keep_text : bool
         Store the texts themselves. By default their SHA-256 stands for them, which shows whether a text in dispute
-        is the one that was judged, and hides it from readers who cannot guess it.
+        is the one that was judged, and hides it from readers who cannot guess it; of an error, only the name of the
+        filter and the kind are stored.
     durable : bool
         Wait until each record is on the disk, so that it survives a power cut.
     clock : callable
@@ -110,7 +121,7 @@ class AuditLog:
     Raises
     ------
     OutputError
-        When the file cannot be written, is held by another process, or fails verification.
+        When the file cannot be written, is held by another process, fails verification, or is no audit log.
     """
 
     def __init__(
@@ -123,7 +134,8 @@ class AuditLog:
     ) -> None:
         self.path = Path(path)
         self._keep_text, self._durable, self._clock = keep_text, durable, clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._process = os.getpid()
         self._descriptor = _open(self.path)
         self._close = weakref.finalize(self, os.close, self._descriptor)
         try:
@@ -136,7 +148,7 @@ class AuditLog:
     def head(self) -> tuple[int, str]:
         """How many records there are, and the hash of the last: kept elsewhere, they reveal a cut-off tail."""
         with self._lock:
-            return self._count, self._head
+            return self._end
 
     def append(self, decision: Decision) -> None:
         """Write one record.
@@ -148,7 +160,8 @@ class AuditLog:
         Raises
         ------
         OutputError
-            When it cannot be written (no space, closed); the log is then as it was before.
+            When it cannot be written (no space, closed, or this is a child that inherited the log by fork); the log
+            is then as it was before.
         """
         self.extend([decision])
 
@@ -164,7 +177,11 @@ class AuditLog:
 
     def close(self) -> None:
         """Let go of the file. Further appends are refused."""
-        self._close()
+        if os.getpid() != self._process:
+            self._close()  # a thread of the parent may hold the lock, and nobody here could ever release it
+            return
+        with self._lock:
+            self._close()
 
     def __enter__(self) -> AuditLog:
         return self
@@ -173,37 +190,46 @@ class AuditLog:
         self.close()
 
     def _resume(self) -> None:
-        torn = _cut_torn_line(self.path, self._descriptor)
-        found = verify(self.path)
+        found, _, tail = _scan(self.path)
         if not found.ok:
             raise OutputError(f"audit log {self.path} was tampered with, line {found.line}: {found.problem}")
-        self._count, self._head = found.n_records, found.head
-        if torn:
-            self._write([{"kind": "recovery", "cut_bytes": len(torn), "cut_sha256": hashlib.sha256(torn).hexdigest()}])
+        self._end = found.n_records, found.head
+        if tail and not _begins_record(tail, found.head):
+            place = f"line {found.n_records + 1}"
+            raise OutputError(f"audit log {self.path} ends in what is no audit record, {place}: is it another file?")
+        if tail:
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - len(tail))
+            self._write([{"kind": "recovery", "cut_bytes": len(tail), "cut_sha256": hashlib.sha256(tail).hexdigest()}])
 
     def _write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        if os.getpid() != self._process:  # before the lock: a thread of the parent may have held it at the fork
+            raise OutputError(f"audit log {self.path} belongs to the process that opened it: open another here")
         with self._lock:
-            count, head, lines = self._count, self._head, []
+            (count, head), lines = self._end, []
             for record in records:
                 body = {"previous": head, "record": record, "sequence": count, "time": self._clock().isoformat()}
                 head, count = _hash(body), count + 1
                 lines.append(_encoded({**body, "hash": head}))
-            self._write_bytes("".join(line + "\n" for line in lines).encode())
-            self._count, self._head = count, head
+            self._write_bytes("".join(line + "\n" for line in lines).encode(), (count, head))
 
-    def _write_bytes(self, data: bytes) -> None:
+    def _write_bytes(self, data: bytes, end: tuple[int, str]) -> None:
+        """Write all of `data` and remember the new end of the chain, or do neither."""
         if not self._close.alive:
             raise OutputError(f"audit log {self.path} is closed")
-        size = os.fstat(self._descriptor).st_size
+        size, before = os.fstat(self._descriptor).st_size, self._end
         try:
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
             if self._durable:
                 os.fsync(self._descriptor)
-        except OSError as error:
+            self._end = end
+        except BaseException as error:  # an interrupt too must not leave a record that the chain does not know
+            self._end = before
             self._cut_back(size)
-            raise OutputError(f"audit log {self.path} cannot be written: {error.strerror}") from error
+            if isinstance(error, OSError):
+                raise OutputError(f"audit log {self.path} cannot be written: {error.strerror}") from error
+            raise
 
     def _cut_back(self, size: int) -> None:
         """Take back a record that was written in part."""
@@ -220,8 +246,10 @@ def verify(path: str | Path, *, head: tuple[int, str] | None = None) -> Verifica
     ----------
     path : str or Path
     head : (int, str) or None
-        An `AuditLog.head` noted earlier and kept elsewhere. Without it, two things cannot be known from the file:
-        that records at its very end were dropped, and that somebody wrote the whole file anew, hashes included.
+        An `AuditLog.head` noted earlier and kept elsewhere. The hashes have no key, so that whoever can write the
+        file can compute them. Without a noted head, three things cannot be known from the file: that records at its
+        very end were dropped, that well-formed ones were added there, and that somebody wrote the whole file anew.
+        With one, the records up to it are certain, and what follows it is not.
 
     Returns
     -------
@@ -232,26 +260,46 @@ def verify(path: str | Path, *, head: tuple[int, str] | None = None) -> Verifica
     DataError
         When the file cannot be read.
     """
+    found, noted, tail = _scan(Path(path), noted_at=0 if head is None else head[0])
+    if not found.ok:
+        return found
+    if tail:
+        problem = "torn: the line does not end (a crash while writing; opening the log for writing mends it)"
+        return replace(found, problem=problem, line=found.n_records + 1)
+    if head is None or head[0] <= 0 or noted == head[1]:
+        return found
+    if noted is None:
+        problem = f"{head[0] - found.n_records} of {head[0]} records are missing at the end"
+        return replace(found, problem=problem, line=found.n_records + 1)
+    return replace(found, problem=f"record {head[0]} is not the one that was noted", line=head[0])
+
+
+def _scan(path: Path, *, noted_at: int = 0) -> tuple[Verification, str | None, bytes]:
+    """Check the complete lines; give the hash of record number `noted_at` too, and what follows the last line."""
     count, last, noted = 0, _GENESIS, None
-    for number, line in enumerate(_lines(Path(path)), start=1):
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.endswith(b"\n"):
+            return Verification(count, last), noted, line
         problem, hash_ = _line_problem(line, count, last)
         if problem is not None:
-            return Verification(count, last, problem, number)
+            return Verification(count, last, problem, number), noted, b""
         count, last = count + 1, hash_
-        if head is not None and count == head[0]:
+        if count == noted_at:
             noted = last
-    if head is not None and head[0] > 0 and noted != head[1]:
-        if noted is None:
-            problem = f"{head[0] - count} of {head[0]} records are missing at the end"
-            return Verification(count, last, problem, count + 1)
-        return Verification(count, last, f"record {head[0]} is not the one that was noted", head[0])
-    return Verification(count, last)
+    return Verification(count, last), noted, b""
+
+
+def _begins_record(tail: bytes, head: str) -> bool:
+    """Whether `tail` is the beginning of the record after `head`: all of it is known but for its own hash."""
+    stated = tail[len(_HASH_KEY) :][: len(_GENESIS)]
+    if stated.strip(b"0123456789abcdef"):
+        return False
+    start = _HASH_KEY + stated.ljust(len(_GENESIS), b"0") + f'","previous":"{head}","record":{{'.encode()
+    return tail[: len(start)] == start[: len(tail)]
 
 
 def _line_problem(line: bytes, count: int, last: str) -> tuple[str | None, str]:
     """Say what is wrong with a line, and give the hash that it states."""
-    if not line.endswith(b"\n"):
-        return "torn: the line does not end (a crash while writing; opening the log for writing mends it)", ""
     try:
         entry = json.loads(line)
         hash_ = entry.pop("hash")
@@ -266,22 +314,27 @@ def _line_problem(line: bytes, count: int, last: str) -> tuple[str | None, str]:
 
 def _decision_record(decision: Decision, *, keep_text: bool) -> dict[str, Any]:
     record = {**asdict(decision), "action": decision.action.name}
-    record["verdicts"] = [_verdict_record(verdict, keep_text=keep_text) for verdict in decision.verdicts]
+    record["error"] = _kept_error(decision.error, record.pop("error_brief"), keep_text=keep_text)
+    pairs = zip_longest(decision.verdicts, record.pop("verdict_briefs")[: len(decision.verdicts)])
+    record["verdicts"] = [
+        {
+            **asdict(verdict),
+            "action": verdict.action.name,
+            "error": _kept_error(verdict.error, brief, keep_text=keep_text),
+        }
+        for verdict, brief in pairs
+    ]
     if not keep_text:
-        record["error"] = _without_details(decision.error)
         for key in ("prompt", "output", "released"):
             record[key] = None if record[key] is None else _text_digest(record[key])
     return record
 
 
-def _verdict_record(verdict: Verdict, *, keep_text: bool) -> dict[str, Any]:
-    error = verdict.error if keep_text else _without_details(verdict.error)
-    return {**asdict(verdict), "action": verdict.action.name, "error": error}
-
-
-def _without_details(error: str | None) -> str | None:
-    """Drop what follows the first colon of each error: an exception's own words may quote the text."""
-    return None if error is None else "; ".join(part.split(": ")[0] for part in error.split("; "))
+def _kept_error(error: str | None, brief: str | None, *, keep_text: bool) -> str | None:
+    """Return an error as it may be stored: the words of an exception may quote the text."""
+    if error is None or keep_text:
+        return error
+    return _WITHHELD if brief is None else brief
 
 
 def _text_digest(text: str) -> str:
@@ -309,15 +362,6 @@ def _open(path: Path) -> int:
         os.close(descriptor)
         raise OutputError(f"audit log {path} is in use: one log, one writer") from error
     return descriptor
-
-
-def _cut_torn_line(path: Path, descriptor: int) -> bytes:
-    """Cut off what follows the last complete line, and return it."""
-    *_, last = (b"", *_lines(path))
-    if not last or last.endswith(b"\n"):
-        return b""
-    os.ftruncate(descriptor, os.fstat(descriptor).st_size - len(last))
-    return last
 
 
 def _lines(path: Path) -> Iterator[bytes]:

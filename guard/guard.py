@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from guard.audit_log import AuditLog, Decision
 from guard.errors import AssayError, ConfigError, GeneratorError
-from guard.judge import Judge
+from guard.judge import Judge, Judgement
 from guard.policy import Policy
 from guard.schema import Action, Filter, Generator, Response, Stage, Verdict
 
@@ -27,10 +27,12 @@ class _Request:
     asked: str  # the prompt as the generator gets it
     verdict: Verdict
     seed: int
+    briefs: list[str | None]  # one a verdict: its error without the words of exceptions
     drawn: list[Verdict] = field(default_factory=list)
     output: str | None = None
     released: str | None = None
     error: str | None = None
+    error_brief: str | None = None
 
     @property
     def action(self) -> Action:
@@ -52,12 +54,15 @@ class Guard:
         Gets exactly one record a request, before its text is returned.
     filter_timeout_s : float or None
         How long one filter may take over a batch, repeats included, before it counts as hung, in seconds. None
-        takes the policy's, or else 30.
+        takes the policy's, or else 30. It grows with the size: that long for each started 100,000 characters. Texts
+        over 4,000 characters are judged one by one, each with a limit of its own: to bound the time of a request,
+        bound the length of its text.
 
     Raises
     ------
     ConfigError
-        When there is no filter at all, or the policy has a threshold on a category that no filter provides.
+        When there is no filter at all, one names a category twice, the timeout is impossible, or the policy has a
+        threshold on a category that no filter provides.
 
     Notes
     -----
@@ -134,6 +139,7 @@ class Guard:
         except BaseException as error:
             for request in requests:
                 request.error, request.released = f"generation failed: {error}", None
+                request.error_brief = f"generation failed: {type(error.__cause__ or error).__name__}"
             raise
         finally:
             self._record([self._decision(request, generator.name) for request in requests])
@@ -156,24 +162,26 @@ class Guard:
         Raises
         ------
         ConfigError
-            When there is no such stage.
+            When there is no such stage, or the guard has no filter for it: nothing would be judged.
         OutputError
             When the audit log cannot be written.
         """
         if stage not in ("input", "output"):
             raise ConfigError(f"unknown stage {stage!r}: expected 'input' or 'output'")
-        texts = _texts(texts, "texts")
-        verdicts = self._judge.judge(texts, stage)
-        self._record([self._checked(text, verdict) for text, verdict in zip(texts, verdicts, strict=True)])
-        return verdicts
+        if not self._judge.has_filters(stage):
+            raise ConfigError(f"this guard has no {stage} filters, so nothing would be judged: give it some")
+        judged = self._judge.judge(_texts(texts, "texts"), stage)
+        self._record([self._checked(one) for one in judged])
+        return [one.verdict for one in judged]
 
     def _admitted(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[_Request]:
         """Judge the prompts; what is blocked gets its answer here."""
         requests = []
-        for prompt, seed, (verdict, asked) in zip(prompts, seeds, self._judge.enforce(prompts, "input"), strict=True):
+        for prompt, seed, judged in zip(prompts, seeds, self._judge.enforce(prompts, "input"), strict=True):
+            verdict = judged.verdict
             if verdict.action == Action.REGENERATE:  # nobody can draw a prompt again
                 verdict = replace(verdict, action=Action.BLOCK)
-            request = _Request(prompt, asked, verdict, seed)
+            request = _Request(prompt, judged.text, verdict, seed, [judged.brief])
             if verdict.action == Action.BLOCK:
                 request.released = self.policy.message
             requests.append(request)
@@ -195,12 +203,11 @@ class Guard:
 
     def _draw_once(self, generator: Generator[str], requests: Sequence[_Request]) -> None:
         outputs = _outputs(generator, requests)
-        for request, output, (verdict, text) in zip(
-            requests, outputs, self._judge.enforce(outputs, "output"), strict=True
-        ):
+        for request, output, judged in zip(requests, outputs, self._judge.enforce(outputs, "output"), strict=True):
             request.output = output
-            request.drawn.append(verdict)
-            request.released = self.policy.message if verdict.action == Action.BLOCK else text
+            request.drawn.append(judged.verdict)
+            request.briefs.append(judged.brief)
+            request.released = self.policy.message if judged.verdict.action == Action.BLOCK else judged.text
 
     def _decision(self, request: _Request, generator_name: str) -> Decision:
         return Decision(
@@ -215,9 +222,12 @@ class Guard:
             generator=generator_name,
             seed=request.seed,
             error=request.error,
+            error_brief=request.error_brief,
+            verdict_briefs=tuple(request.briefs),
         )
 
-    def _checked(self, text: str, verdict: Verdict) -> Decision:
+    def _checked(self, judged: Judgement) -> Decision:
+        verdict, text = judged.verdict, judged.text
         return Decision(
             kind="check",
             policy=self._policy_name,
@@ -226,6 +236,7 @@ class Guard:
             verdicts=(verdict,),
             prompt=text if verdict.stage == "input" else None,
             output=text if verdict.stage == "output" else None,
+            verdict_briefs=(judged.brief,),
         )
 
     def _record(self, decisions: Sequence[Decision]) -> None:

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import math
+import threading
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ _STAGES: tuple[Stage, ...] = ("input", "output")
 _TOP_KEYS = ("filter_timeout_s", "message", "name", "on_error", *_STAGES)
 _RULE_KEYS = ("action", "threshold")
 _ACTIONS = tuple(action.name.lower() for action in Action)
+_MOST_SHOWN = 60  # characters of a value in a message
 _MESSAGE = "This request was stopped by the content policy."
 
 
@@ -43,7 +45,8 @@ class Policy:
     message : str
         What the user reads in place of a blocked text.
     filter_timeout_s : float or None
-        How long a filter may take over a batch before it counts as hung, in seconds; None leaves it to the guard.
+        How long a filter may take over a batch before it counts as hung, in seconds, see
+        :class:`guard.guard.Guard`; at most ``threading.TIMEOUT_MAX``. None leaves it to the guard.
 
     Raises
     ------
@@ -65,15 +68,15 @@ class Policy:
 
     def __post_init__(self) -> None:
         for (stage, category), (threshold, action) in self.thresholds.items():
-            where = f"policy {self.name}: {stage}.{category}"
+            where = f"policy {_short(self.name)}: {_short(str(stage))}.{_short(str(category))}"
             _one_of(stage, _STAGES, "stage", where)
             if not isinstance(action, Action):
-                raise ConfigError(f"{where}.action: {action!r} is not an Action")
-            _number(threshold, f"{where}.threshold", high=1.0)
+                raise ConfigError(f"{where}.action: {_shown(action)} is not an Action")
+            _threshold(threshold, f"{where}.threshold")
         if not isinstance(self.on_error, Action):
-            raise ConfigError(f"policy {self.name}: on_error: {self.on_error!r} is not an Action")
+            raise ConfigError(f"policy {_short(self.name)}: on_error: {_shown(self.on_error)} is not an Action")
         if self.filter_timeout_s is not None:
-            _number(self.filter_timeout_s, f"policy {self.name}: filter_timeout_s", positive=True)
+            _seconds(self.filter_timeout_s, f"policy {_short(self.name)}: filter_timeout_s")
         object.__setattr__(self, "thresholds", dict(self.thresholds))
 
     @classmethod
@@ -94,12 +97,14 @@ class Policy:
             shipped = resources.files("guard").joinpath("policies", f"{name_or_path}.toml")
             return _parse(shipped.read_bytes(), f"{name_or_path}.toml")
         path = Path(name_or_path)
-        if path.suffix or path.exists():
+        try:
+            is_path = bool(path.suffix) or path.exists()
+        except OSError as error:  # a name that no file can have, or a folder that may not be looked into
+            raise _unreadable(path, error) from error
+        if is_path:
             return cls.from_toml(path)
-        hint = _nearest(str(name_or_path), _SHIPPED)
-        raise ConfigError(
-            f"no policy named {str(name_or_path)!r}{hint}: give {_listed(_SHIPPED)}, or the path of a TOML file"
-        )
+        shown, hint = _shown(str(name_or_path)), _nearest(str(name_or_path), _SHIPPED)
+        raise ConfigError(f"no policy named {shown}{hint}: give {_listed(_SHIPPED)}, or the path of a TOML file")
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Policy:
@@ -122,8 +127,7 @@ class Policy:
         try:
             data = Path(path).read_bytes()
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise ConfigError(f"policy {path} cannot be read: {reason}") from error
+            raise _unreadable(Path(path), error) from error
         return _parse(data, str(path))
 
     def categories(self, stage: Stage) -> tuple[str, ...]:
@@ -180,14 +184,15 @@ def _parse(data: bytes, source: str) -> Policy:
         table = tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"policy {source} is not UTF-8 (byte {error.start})") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"policy {source} is not valid TOML: {error or 'nested too deep'}") from error
+    except (ValueError, RecursionError) as error:  # a plain ValueError: a number of thousands of digits
+        reason = "nested too deep" if isinstance(error, RecursionError) else _short(str(error), 2 * _MOST_SHOWN)
+        raise ConfigError(f"policy {source} is not valid TOML: {reason}") from error
     _known(table, _TOP_KEYS, f"policy {source}")
     thresholds = {(stage, name): rule for stage in _STAGES for name, rule in _rules(table, stage, source)}
     on_error = _text(table, "on_error", source, default="block")
     timeout = table.get("filter_timeout_s")
     if timeout is not None:
-        timeout = _number(timeout, f"policy {source}: filter_timeout_s", positive=True)
+        timeout = _seconds(timeout, f"policy {source}: filter_timeout_s")
     return Policy(
         name=_text(table, "name", source, default=Path(source).stem),
         thresholds=thresholds,
@@ -202,36 +207,45 @@ def _rules(table: Mapping[str, Any], stage: Stage, source: str) -> Iterable[tupl
     if not isinstance(categories, dict):
         raise ConfigError(f"policy {source}: {stage} must be tables such as [{stage}.toxicity]")
     for category, rule in categories.items():
-        where = f"policy {source}: {stage}.{category}"
+        where = f"policy {source}: {stage}.{_short(category)}"
         if not isinstance(rule, dict):
             raise ConfigError(f"{where} must be a table with the keys {_listed(_RULE_KEYS)}")
         _known(rule, _RULE_KEYS, where)
         for key in _RULE_KEYS:
             if key not in rule:
                 raise ConfigError(f"{where} lacks {key}: give both {_listed(_RULE_KEYS)}")
-        threshold = _number(rule["threshold"], f"{where}.threshold", high=1.0)
+        threshold = _threshold(rule["threshold"], f"{where}.threshold")
         yield category, (threshold, _action(rule["action"], f"{where}.action"))
 
 
 def _known(table: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
     for key in table:
         if key not in keys:
-            raise ConfigError(f"{where}: unknown key {key!r}{_nearest(key, keys)}; known: {_listed(sorted(keys))}")
+            raise ConfigError(
+                f"{where}: unknown key {_shown(key)}{_nearest(key, keys)}; known: {_listed(sorted(keys))}"
+            )
 
 
 def _text(table: Mapping[str, Any], key: str, source: str, *, default: str) -> str:
     value = table.get(key, default)
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"policy {source}: {key} is {value!r}: expected a text that is not empty")
+        raise ConfigError(f"policy {source}: {key} is {_shown(value)}: expected a text that is not empty")
     return value
 
 
-def _number(value: object, where: str, *, high: float = math.inf, positive: bool = False) -> float:
-    rule = "a number in [0, 1]" if high == 1.0 else "a positive number of seconds"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError(f"{where} is {value!r}: expected {rule}")
-    if not 0 <= value <= high or not math.isfinite(value) or (positive and value == 0):
-        raise ConfigError(f"{where} is {value}: expected {rule}")
+def _threshold(value: object, where: str) -> float:
+    return _number(value, where, 0.0, 1.0, "a number in [0, 1]")
+
+
+def _seconds(value: object, where: str) -> float:
+    rule = f"a positive number of seconds, {threading.TIMEOUT_MAX:.0f} at most"
+    return _number(value, where, math.nextafter(0.0, 1.0), threading.TIMEOUT_MAX, rule)
+
+
+def _number(value: object, where: str, low: float, high: float, rule: str) -> float:
+    # Compared before float(), which cannot take any int; NaN compares false.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise ConfigError(f"{where} is {_shown(value)}: expected {rule}")
     return float(value)
 
 
@@ -242,13 +256,34 @@ def _action(value: object, where: str) -> Action:
 
 def _one_of(value: object, allowed: tuple[str, ...], kind: str, where: str) -> None:
     if value not in allowed:
-        hint = _nearest(str(value), allowed)
-        raise ConfigError(f"{where}: unknown {kind} {value!r}{hint}; known: {_listed(allowed)}")
+        hint = _nearest(value, allowed) if isinstance(value, str) else ""
+        raise ConfigError(f"{where}: unknown {kind} {_shown(value)}{hint}; known: {_listed(allowed)}")
 
 
 def _nearest(given: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(given.lower(), list(known), n=1, cutoff=0.5)
+    found = difflib.get_close_matches(given[:_MOST_SHOWN].lower(), list(known), n=1, cutoff=0.5)
     return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def _shown(value: object) -> str:
+    """Return a value as a message shows it."""
+    if isinstance(value, str):
+        return repr(_short(value))
+    try:
+        return _short(repr(value))
+    except ValueError:  # Python writes no int of more than some thousand digits
+        return f"{type(value).__name__} too long to show"
+
+
+def _short(text: str, most: int = _MOST_SHOWN) -> str:
+    """Return one line, without its middle where it is long."""
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 3 :]}"
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return ConfigError(f"policy {_short(str(path), 4 * _MOST_SHOWN)} cannot be read: {reason}")
 
 
 def _listed(names: Iterable[str]) -> str:

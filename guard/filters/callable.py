@@ -11,7 +11,7 @@ import numpy as np
 
 from guard.canonical import canonicalize
 from guard.errors import ConfigError, FilterError
-from guard.schema import Scores, Span
+from guard.schema import Scores, Span, check_scores
 
 __all__ = ["CallableFilter", "RegexFilter"]
 
@@ -67,10 +67,13 @@ class CallableFilter:
         Raises
         ------
         FilterError
-            When the function raises, or returns something other than what `categories` asks for.
+            When the function raises, or returns something other than what `categories` asks for, or a number that
+            is NaN or outside [0, 1].
         """
         rows = [self._row(item) for item in items]
-        return np.array(rows, dtype=np.float32).reshape(len(items), len(self._categories))
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as that
+            scores = np.array(rows, dtype=np.float32).reshape(len(items), len(self._categories))
+        return check_scores(scores, n_items=len(items), filter_=self)
 
     def _row(self, item: str) -> list[float]:
         try:
@@ -84,7 +87,7 @@ class CallableFilter:
             values = {self._categories[0]: result} if len(self._categories) == 1 else {}
         try:
             return [float(values[category]) for category in self._categories]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             rule = f"a number for each of {', '.join(self._categories)}"
             raise FilterError(f"filter {self._name} returned {type(result).__name__}, expected {rule}") from error
 
@@ -103,7 +106,7 @@ class RegexFilter:
     Raises
     ------
     ConfigError
-        When there is no expression, or one does not compile or matches the empty text.
+        When a category has no list of expressions, or an expression does not compile or matches the empty text.
 
     Examples
     --------
@@ -113,7 +116,7 @@ class RegexFilter:
     """
 
     def __init__(self, patterns: Mapping[str, Iterable[str]]) -> None:
-        sources = {category: tuple(expressions) for category, expressions in patterns.items()}
+        sources = {category: _expressions(category, given) for category, given in patterns.items()}
         self._categories = _checked_categories(sources)
         self._patterns = {category: [_compiled(e, category) for e in sources[category]] for category in sources}
         self._name = f"regex@{hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()[:12]}"
@@ -159,10 +162,17 @@ def _checked_categories(categories: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
+def _expressions(category: str, given: Iterable[str]) -> tuple[str, ...]:
+    expressions = () if isinstance(given, (str, bytes)) or not isinstance(given, Iterable) else tuple(given)
+    if not expressions or not all(isinstance(expression, str) for expression in expressions):
+        raise ConfigError(f"expressions of {category} are {given!r}: expected a list of at least one text")
+    return expressions
+
+
 def _compiled(expression: str, category: str) -> re.Pattern[str]:
     try:
         pattern = re.compile(expression, re.IGNORECASE)
-    except (re.error, RecursionError) as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise ConfigError(f"expression {expression!r} of {category} does not compile: {error}") from error
     if pattern.search(""):
         raise ConfigError(f"expression {expression!r} of {category} matches the empty text: it would flag everything")

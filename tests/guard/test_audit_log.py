@@ -23,7 +23,7 @@ def decision(prompt: str = "hello", **changes: object) -> Decision:
 
 
 def written(path: Path, n_records: int, **options: bool) -> Path:
-    with AuditLog(path, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), **options) as log:  # type: ignore[arg-type]
+    with AuditLog(path, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), **options) as log:
         for number in range(n_records):
             log.append(decision(f"prompt {number}"))
     return path
@@ -33,22 +33,37 @@ def test_record_holds_digests_and_not_the_texts(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     with AuditLog(path) as log:
         log.append(
-            decision("secret prompt", output="secret output", released="secret released", error="failed: secret")
+            decision(
+                "secret prompt",
+                output="secret output",
+                released="secret released",
+                error="my secret; also: secret",
+                error_brief="generation failed: E",
+                verdict_briefs=("filter f@1 failed: E",),
+            )
         )
     (line,) = path.read_text(encoding="utf-8").splitlines()
     record = json.loads(line)["record"]
     assert "secret" not in line
     assert "my text" not in line
     assert record["prompt"].startswith("sha256:")
-    assert record["error"] == "failed"
+    assert record["error"] == "generation failed: E"
     assert record["verdicts"][0] == {
         "action": "BLOCK",
         "stage": "input",
         "scores": {"rude": 0.9},
         "triggered": ["rude"],
         "spans": [{"start": 0, "end": 4, "category": "rude", "score": 0.9}],
-        "error": "filter f@1 raised E",
+        "error": "filter f@1 failed: E",
     }
+
+
+def test_error_without_a_brief_is_withheld(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    with AuditLog(path) as log:
+        log.append(decision(error="my text; it broke", verdict_briefs=()))
+    record = json.loads(path.read_text(encoding="utf-8"))["record"]
+    assert record["error"] == record["verdicts"][0]["error"] == "an error whose words are not kept"
 
 
 def test_record_keeps_the_texts_when_told_to(tmp_path: Path) -> None:
@@ -171,7 +186,7 @@ def test_durable_log_syncs_each_record(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_threads_share_a_log(tmp_path: Path) -> None:
     with AuditLog(tmp_path / "audit.jsonl") as log:
-        threads = [threading.Thread(target=lambda: [log.append(decision()) for _ in range(25)]) for _ in range(4)]
+        threads = [threading.Thread(target=log.extend, args=([decision()] * 5,)) for _ in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -187,3 +202,94 @@ def test_verify_of_no_file_is_a_data_error(tmp_path: Path) -> None:
 
 def test_file_is_private(tmp_path: Path) -> None:
     assert written(tmp_path / "audit.jsonl", 1).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("content", [b"my notes", b'{"hash":"xyz', b'{"name": 1}', b"\x00" * 20])
+def test_file_that_is_no_log_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match="ends in what is no audit record, line 1"):
+        AuditLog(path)
+    assert path.read_bytes() == content
+
+
+def test_bad_line_before_a_torn_one_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b'a line\n{"hash":"12')
+    with pytest.raises(OutputError, match="line 1: no audit record"):
+        AuditLog(path)
+    assert path.read_bytes() == b'a line\n{"hash":"12'
+
+
+@pytest.mark.parametrize("n_cut", [1, 5, 200, 10_000])
+def test_record_torn_anywhere_is_mended(tmp_path: Path, n_cut: int) -> None:
+    path = written(tmp_path / "audit.jsonl", 2)
+    content = path.read_bytes()
+    first = content.index(b"\n") + 1
+    path.write_bytes(content[: max(first + 1, len(content) - n_cut)])
+    with AuditLog(path) as log:
+        assert log.head[0] == 2  # the first record, and that of the cut
+    assert verify(path).ok
+
+
+def test_beginning_of_a_record_of_another_log_is_refused(tmp_path: Path) -> None:
+    path, other = written(tmp_path / "audit.jsonl", 1), written(tmp_path / "other.jsonl", 1)
+    content = path.read_bytes() + other.read_bytes()[:-5]
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match="no audit record, line 2"):
+        AuditLog(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_child_cannot_write(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    with AuditLog(path) as log:
+        with log._lock:  # as a thread of the parent may hold it
+            child = os.fork()
+            if child == 0:  # pragma: no cover
+                status = 1
+                try:
+                    log.append(decision("child"))
+                except OutputError as error:
+                    status = 0 if "belongs to the process that opened it" in str(error) else 2
+                finally:
+                    os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        log.append(decision("parent"))
+    assert verify(path).n_records == 1
+    assert verify(path).ok
+
+
+@pytest.mark.parametrize("interrupted", ["write", "fsync"])
+def test_interrupt_leaves_the_log_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: str) -> None:
+    path, write = tmp_path / "audit.jsonl", os.write
+
+    def interrupt(descriptor: int, data: bytes = b"") -> int:
+        if data:
+            write(descriptor, data)
+        raise KeyboardInterrupt
+
+    with AuditLog(path, durable=True) as log:
+        log.append(decision())
+        head = log.head
+        monkeypatch.setattr(os, interrupted, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            log.append(decision())
+        monkeypatch.undo()
+        assert log.head == head
+        log.append(decision())
+    assert verify(path).n_records == 2
+    assert verify(path).ok
+
+
+def test_close_waits_for_a_write_under_way(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "audit.jsonl")
+    closing = threading.Thread(target=log.close)
+    with log._lock:
+        closing.start()
+        closing.join(0.05)
+        assert closing.is_alive()
+        log.append(decision())
+    closing.join(5)
+    assert verify(log.path).n_records == 1

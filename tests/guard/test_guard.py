@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from guard.audit_log import AuditLog, verify
@@ -13,7 +15,7 @@ from guard.filters.lexical import LexicalFilter, Term
 from guard.generators.scripted import ScriptedGenerator
 from guard.guard import Guard
 from guard.policy import Policy
-from guard.schema import Action, Filter
+from guard.schema import Action, Filter, Scores, Span
 
 RUDE = LexicalFilter([Term("darn", "rude", 0.5), Term("zonk", "rude", 1.0)])
 
@@ -30,6 +32,19 @@ class Echo:
         seeds = [seed] * len(prompts) if isinstance(seed, int) else seed
         self.asked += zip(prompts, seeds, strict=True)
         return [f"Echo: {prompt}" for prompt in prompts]
+
+
+class Scored:
+    """A filter whose categories anyone may set: 1 for a text with "zonk" in it, of whatever category."""
+
+    name = "scored@1"
+
+    def __init__(self, *categories: str) -> None:
+        self.categories = categories
+
+    def score_batch(self, items: Sequence[str]) -> Scores:
+        column = [["zonk" in item] * len(self.categories) for item in items]
+        return np.array(column, dtype=np.float32).reshape(len(items), len(self.categories))
 
 
 def policy(*, prompts: Action | None = None, outputs: Action | None = None, threshold: float = 0.5) -> Policy:
@@ -184,6 +199,7 @@ def test_generate_of_no_prompts_is_empty() -> None:
         ),
         (Policy("p", {("output", "rudd"): (0.5, Action.BLOCK)}), [], [RUDE], r"output\.rudd \(did you mean 'rude'\?\)"),
         (policy(), ["rude"], [], "'rude' is no filter"),
+        (policy(), [], [Scored("x", "x")], r"filter scored@1 has the categories \['x', 'x'\]: each may be named once"),
     ],
 )
 def test_impossible_guard_is_refused(
@@ -193,7 +209,9 @@ def test_impossible_guard_is_refused(
         Guard(Echo(), rules, inputs=inputs, outputs=outputs)
 
 
-@pytest.mark.parametrize("timeout_s", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "timeout_s", [0.0, -1.0, float("nan"), float("inf"), 1e10, pytest.param(10**400, id="huge"), "30", True]
+)
 def test_impossible_timeout_is_refused(timeout_s: float) -> None:
     with pytest.raises(ConfigError, match="filter_timeout_s is"):
         guarded(policy(), filter_timeout_s=timeout_s)
@@ -281,5 +299,97 @@ def test_nothing_is_returned_when_the_record_cannot_be_written(tmp_path: Path) -
         guarded(policy(), audit_log=log).generate(["a"])
 
 
-def _records(path: Path) -> list[dict[str, object]]:
+def _records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line)["record"] for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_check_of_a_stage_without_filters_is_refused() -> None:
+    guard = Guard(None, policy(prompts=Action.BLOCK), inputs=[RUDE], outputs=[])
+    with pytest.raises(ConfigError, match="has no output filters, so nothing would be judged"):
+        guard.check(["zonk"], stage="output")
+
+
+@pytest.mark.parametrize("categories", [("other",), ("rude", "other"), ()])
+def test_filter_that_loses_its_categories_fails_closed(categories: tuple[str, ...]) -> None:
+    filter_ = Scored("rude")
+    guard = Guard(None, policy(prompts=Action.REVIEW), inputs=[filter_], outputs=[])
+    filter_.categories = categories
+    (verdict,) = guard.check(["zonk"], stage="input")
+    assert verdict.action == Action.BLOCK
+    assert "changed its name or its categories" in str(verdict.error)
+
+
+class Fading(Scored):
+    """Names another category once it was asked a few times."""
+
+    def __init__(self, n_times: int) -> None:
+        super().__init__()
+        self.n_times = n_times
+
+    def __getattribute__(self, name: str) -> object:
+        if name != "categories":
+            return super().__getattribute__(name)
+        self.n_times -= 1
+        return ("rude",) if self.n_times >= 0 else ("other",)
+
+
+def test_category_that_no_filter_scored_fails_closed() -> None:
+    errors = []
+    for n_times in range(10):
+        try:
+            guard = Guard(None, policy(prompts=Action.REVIEW), inputs=[Fading(n_times)], outputs=[])
+        except ConfigError:
+            continue
+        (verdict,) = guard.check(["fine"], stage="input")
+        if n_times < 6:  # the change came before the text was judged
+            assert verdict.action == Action.BLOCK
+        errors.append(verdict.error)
+    assert "no filter scored rude" in errors
+
+
+class Redacting(Scored):
+    """Finds what is rude, and fails on what was redacted."""
+
+    def score_batch(self, items: Sequence[str]) -> Scores:
+        if any("[rude]" in item for item in items):
+            raise ValueError("cannot read brackets")
+        return super().score_batch(items)
+
+    def locate(self, text: str) -> tuple[Span, ...]:
+        return (Span(np.int64(0), np.int64(4), "rude", np.float32(1)),)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("on_error", "text"), [(Action.BLOCK, "No."), (Action.ALLOW, "[rude] you")])
+def test_failure_on_the_redacted_text_is_in_the_verdict(on_error: Action, text: str) -> None:
+    rules = Policy("test", {("output", "rude"): (0.5, Action.REDACT)}, on_error, message="No.")
+    (response,) = Guard(lambda _: "zonk you", rules, inputs=[], outputs=[Redacting("rude")]).generate(["a"])
+    assert response.text == text
+    assert response.output_verdict is not None
+    assert response.output_verdict.error == "filter scored@1 raised ValueError: cannot read brackets"
+
+
+def test_log_without_texts_holds_no_words_of_exceptions(tmp_path: Path) -> None:
+    def quote(text: str) -> float:
+        raise ValueError(f"cannot score; {text}; here: {text}")
+
+    quoting = CallableFilter(quote, categories=["rude"], name="quoting@1")
+    rules = policy(prompts=Action.REVIEW)
+    with AuditLog(tmp_path / "audit.jsonl") as log:
+        guard = Guard(
+            Failing(), Policy("test", rules.thresholds, Action.ALLOW), inputs=[quoting], outputs=[], audit_log=log
+        )
+        with pytest.raises(GeneratorError):
+            guard.generate(["my; secret"])
+    assert "secret" not in (tmp_path / "audit.jsonl").read_text(encoding="utf-8")
+    (record,) = _records(tmp_path / "audit.jsonl")
+    assert record["error"] == "generation failed: RuntimeError"
+    assert record["verdicts"][0]["error"] == "filter quoting@1 failed: ValueError"
+
+
+def test_odd_numbers_of_a_locator_are_recorded(tmp_path: Path) -> None:
+    with AuditLog(tmp_path / "audit.jsonl") as log:
+        guard = Guard(None, policy(outputs=Action.REVIEW), inputs=[], outputs=[Redacting("rude")], audit_log=log)
+        guard.check(["zonk you"], stage="output")
+    (record,) = _records(tmp_path / "audit.jsonl")
+    span = {"start": 0, "end": 4, "category": "rude", "score": 1.0}
+    assert record["verdicts"][0]["spans"] == [span]

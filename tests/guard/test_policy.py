@@ -191,3 +191,52 @@ def test_thresholds_are_a_copy() -> None:
     policy = Policy("a", rules)  # type: ignore[arg-type]
     rules.clear()
     assert policy.categories("input") == ("toxicity",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (RULE + f"threshold = {'9' * 5000}\naction = 'block'", "not valid TOML: Exceeds the limit"),
+        (RULE + f"threshold = 0x{'f' * 5000}\naction = 'block'", "threshold is int too long to show: expected"),
+        (RULE + f"threshold = {10**400}\naction = 'block'", "threshold is 1000.*0: expected a number in"),
+        (RULE + f"threshold = '{'x' * 5000}'\naction = 'block'", r"threshold is 'xxx.*\.\.\.x"),
+        (RULE + f"threshold = 0.5\naction = '{'x' * 5000}'", "unknown action 'xxx"),
+        (f"[input.{'x' * 5000}]\nthreshold = 2\naction = 'block'", r"x\.\.\.x*\.threshold is 2"),
+        (f"{'x' * 5000} = 1", "unknown key 'xxx"),
+        (f"name = {['x' * 50] * 100}", "name is .'xxx"),
+        (f"{'x' * 5000} = 1\n{'x' * 5000} = 1", "Cannot overwrite a value"),
+        ("filter_timeout_s = 1e10", r"filter_timeout_s is 10000000000\.0: expected a positive number of seconds, "),
+        (f"filter_timeout_s = {10**400}", "filter_timeout_s is 1000"),
+        ("filter_timeout_s = 0", "filter_timeout_s is 0: expected a positive number"),
+        ("filter_timeout_s = nan", "filter_timeout_s is nan: expected a positive number"),
+    ],
+)
+def test_from_toml_refuses_in_one_short_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        Policy.from_toml(_write(tmp_path, text))
+    line = str(caught.value).replace(str(tmp_path), "")
+    assert "\n" not in line
+    assert len(line) < 250
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "x" * 300 + ".toml"])
+def test_load_of_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"policy x+(\.\.\.)?x*(\.toml)? cannot be read: File name too long"
+    ) as caught:
+        Policy.load(name)
+    assert len(str(caught.value)) < 400
+
+
+def test_load_from_a_closed_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:  # as stat does, but for root
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(ConfigError, match="mine cannot be read: Permission denied"):
+        Policy.load(tmp_path / "mine")
+
+
+def test_constructor_takes_no_timeout_that_a_thread_cannot_wait() -> None:
+    with pytest.raises(ConfigError, match="filter_timeout_s is 1e"):
+        Policy("mine", filter_timeout_s=1e300)

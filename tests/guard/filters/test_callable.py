@@ -74,6 +74,11 @@ def test_regex_locates_every_match_in_the_original() -> None:
         ({"a": ["("]}, r"expression '\(' of a does not compile"),
         ({"a": ["x*"]}, "matches the empty text"),
         ({}, "expected at least one"),
+        ({"a": []}, r"expressions of a are \[\]: expected a list of at least one text"),
+        ({"a": "foo"}, "expressions of a are 'foo': expected a list"),
+        ({"a": [3]}, r"expressions of a are \[3\]: expected a list"),
+        ({"a": 3}, "expressions of a are 3: expected a list"),
+        ({"a": ["a{99999999999999999999}"]}, "of a does not compile"),
     ],
 )
 def test_wrong_expressions_are_refused(patterns: dict[str, list[str]], message: str) -> None:
@@ -84,3 +89,9 @@ def test_wrong_expressions_are_refused(patterns: dict[str, list[str]], message: 
 def test_regex_name_is_a_digest_of_the_expressions() -> None:
     assert RegexFilter({"a": ["x"]}).name == RegexFilter({"a": ["x"]}).name
     assert RegexFilter({"a": ["x"]}).name != RegexFilter({"a": ["y"]}).name
+
+
+@pytest.mark.parametrize("result", [float("nan"), float("inf"), 1e300, -0.1, 1.1, pytest.param(10**400, id="huge")])
+def test_number_that_is_no_score_is_a_filter_error(result: float) -> None:
+    with pytest.raises(FilterError, match="filter odd@1 returned"):
+        CallableFilter(lambda _: result, categories=["a"], name="odd@1").score_batch(["text"])

@@ -24,6 +24,7 @@ from guard.train.measure import auroc, benign_sets, recall_at, threshold_at, uns
 from guard.train.mixture import encoder_rows, read_mixture
 from guard.train.rows import HEADS, Row
 from guard.train.sources import SOURCES
+from guard.train.templates import own_rows
 
 __all__ = ["main", "measure_sets"]
 
@@ -124,6 +125,7 @@ def _thresholds(score: Score, mixture: Sequence[Row]) -> dict[str, float]:
     rows = [row for row in mixture if row.split == "val" and row.source in _CALM]
     rng = random.Random("thresholds")  # noqa: S311 - no secret
     rows = rng.sample(rows, min(3000, len(rows)))
+    rows += [row for row in own_rows(3000, hateful=[], seed=0) if row.split == "val"]
     scores = score([row.text for row in rows])
     chosen = {}
     for column, head in enumerate(HEADS):

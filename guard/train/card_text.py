@@ -41,7 +41,8 @@ near-duplicates. `own:` rows were written for this project (`guard/train/phrases
 
 _THRESHOLDS = """## Suggested thresholds
 
-Reached by at most 1% of harmless validation text (customer service, reviews, replies), and at least 0.5.
+Reached by at most 1% of harmless validation text (customer service, reviews, replies, own look-alikes), and at least
+0.5.
 """
 
 _IN_DOMAIN = """## Test splits of the training sets

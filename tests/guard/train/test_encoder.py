@@ -33,12 +33,13 @@ def _rows(n: int) -> list[Row]:
 
 def test_train_learns_and_is_reproducible(tmp_path: Path) -> None:
     base = write_tiny_bert(tmp_path)
-    first, config = train(_rows(200), base=base, settings=SETTINGS)
-    second, _ = train(_rows(200), base=base, settings=SETTINGS)
+    first, config, record = train(_rows(200), base=base, settings=SETTINGS)
+    second, *_ = train(_rows(200), base=base, settings=SETTINGS)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert {tensor.dtype for tensor in first.values()} == {torch.float16}
     assert config["categories"] == list(HEADS)
-    other, _ = train(_rows(200), base=base, settings=replace(SETTINGS, seed=1))
+    assert record["n_rows"] == 160
+    other, *_ = train(_rows(200), base=base, settings=replace(SETTINGS, seed=1))
     assert not torch.equal(first["heads.value"], other["heads.value"])
 
 
@@ -52,7 +53,7 @@ def test_main_writes_weights_that_load_and_separate(tmp_path: Path, monkeypatch:
     assert encoder.categories == HEADS
     assert encoder.score_batch(["you are stupid", ""]).shape == (2, len(HEADS))
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
-    assert config["training"]["n_rows"] > 200
+    assert config["training"][0]["n_rows"] > 200
     card_main(["--data", str(data), "--base", str(base), "--weights", str(out), "--no-baseline"])
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["filter"] == encoder.name
@@ -66,9 +67,33 @@ def test_trained_filter_separates_what_it_was_taught(tmp_path: Path) -> None:
     from guard.train.encoder import write_weights
 
     base = write_tiny_bert(tmp_path / "base")
-    tensors, config = train(_rows(300), base=base, settings=SETTINGS)
+    tensors, config, _ = train(_rows(300), base=base, settings=SETTINGS)
     write_weights(tensors, config, tmp_path / "out")
     encoder = EncoderFilter.load(base=base, weights=tmp_path / "out", device="cpu")
     bad, good = encoder.score_batch(["you are stupid i hate you", "you are kind i love you"])[:, 0]
     assert np.float32(0.5) < bad
     assert good < np.float32(0.5)
+
+
+def test_main_goes_on_from_an_earlier_pass_and_records_both(tmp_path: Path) -> None:
+    base = write_tiny_bert(tmp_path / "base", max_positions=130)
+    data = write_toy_data(tmp_path / "data")
+    common = ["--data", str(data), "--base", str(base), "--limit", "100", "--own", "100"]
+    main([*common, "--out", str(tmp_path / "first")])
+    main(
+        [
+            *common,
+            "--out",
+            str(tmp_path / "second"),
+            "--init",
+            str(tmp_path / "first"),
+            "--seed",
+            "1",
+            "--replay",
+            "0.5",
+        ]
+    )
+    config = json.loads((tmp_path / "second" / "config.json").read_text(encoding="utf-8"))
+    assert [(one["seed"], one["replay"], one["n_own"]) for one in config["training"]] == [(0, 1.0, 100), (1, 0.5, 100)]
+    names = {EncoderFilter.load(base=base, weights=tmp_path / out, device="cpu").name for out in ("first", "second")}
+    assert len(names) == 2

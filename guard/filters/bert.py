@@ -1,0 +1,153 @@
+"""The forward pass of a BERT encoder in plain torch, over a mapping of named weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional
+
+from guard.errors import FilterError
+
+__all__ = ["BertShape", "Linear", "hidden_states", "linear_names", "load_bert"]
+
+Linear = Callable[[str, Tensor], Tensor]
+"""Applies the linear layer of that name to a tensor of shape (..., in_features)."""
+
+
+_LAYER_LINEARS = (
+    "attention.self.query",
+    "attention.self.key",
+    "attention.self.value",
+    "attention.output.dense",
+    "intermediate.dense",
+    "output.dense",
+)
+
+
+@dataclass(frozen=True)
+class BertShape:
+    """The hyperparameters of a BERT encoder that its weights do not tell.
+
+    Parameters
+    ----------
+    n_layers : int
+    n_heads : int
+    max_positions : int
+        Most tokens in one sequence, special tokens included.
+    eps : float
+        Added to the variance in layer normalisation.
+    """
+
+    n_layers: int
+    n_heads: int
+    max_positions: int
+    eps: float
+
+
+def linear_names(shape: BertShape) -> tuple[str, ...]:
+    """Return the names of all linear layers of the encoder, lowest layer first."""
+    return tuple(f"encoder.layer.{index}.{part}" for index in range(shape.n_layers) for part in _LAYER_LINEARS)
+
+
+def load_bert(folder: Path) -> tuple[BertShape, dict[str, Tensor]]:
+    """Read ``config.json`` and ``model.safetensors`` of a BERT checkpoint.
+
+    Parameters
+    ----------
+    folder : Path
+        As ``BertModel.save_pretrained`` writes it.
+
+    Returns
+    -------
+    BertShape
+    dict of str to Tensor
+        float32 weights under their names in the file.
+
+    Raises
+    ------
+    FilterError
+        A file is missing or broken, or the model is not a BERT with the exact GELU.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        weights = load_file(folder / "model.safetensors")
+        shape = BertShape(
+            n_layers=int(config["num_hidden_layers"]),
+            n_heads=int(config["num_attention_heads"]),
+            max_positions=int(config["max_position_embeddings"]),
+            eps=float(config["layer_norm_eps"]),
+        )
+    except Exception as error:
+        raise FilterError(f"{folder}: not a readable BERT checkpoint ({error})") from error
+    if (config.get("model_type"), config.get("hidden_act", "gelu")) != ("bert", "gelu"):
+        raise FilterError(f"{folder}: the rule is model_type bert and hidden_act gelu; give such a checkpoint")
+    return shape, {name: value.float() for name, value in weights.items() if value.is_floating_point()}
+
+
+def _norm(weights: Mapping[str, Tensor], name: str, x: Tensor, eps: float) -> Tensor:
+    """Apply the layer normalisation of that name."""
+    return functional.layer_norm(x, x.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], eps)
+
+
+def _embed(weights: Mapping[str, Tensor], ids: Tensor, eps: float) -> Tensor:
+    """Sum the word, position and segment embeddings and normalise."""
+    x = weights["embeddings.word_embeddings.weight"][ids]
+    x = x + weights["embeddings.position_embeddings.weight"][: ids.shape[1]]
+    x = x + weights["embeddings.token_type_embeddings.weight"][0]
+    return _norm(weights, "embeddings.LayerNorm", x, eps)
+
+
+def _attend(linear: Linear, prefix: str, x: Tensor, bias: Tensor, n_heads: int) -> Tensor:
+    """Multi-head self-attention; `bias` is 0 at tokens and -inf at padding, shape (n, 1, 1, t)."""
+    n, t, width = x.shape
+    query, key, value = (
+        linear(f"{prefix}.self.{part}", x).view(n, t, n_heads, width // n_heads).transpose(1, 2)
+        for part in ("query", "key", "value")
+    )
+    weights = torch.softmax(query @ key.transpose(-1, -2) / (width // n_heads) ** 0.5 + bias, dim=-1)
+    mixed = (weights @ value).transpose(1, 2).reshape(n, t, width)
+    return linear(f"{prefix}.output.dense", mixed)
+
+
+def hidden_states(
+    ids: Tensor, mask: Tensor, *, weights: Mapping[str, Tensor], shape: BertShape, linear: Linear
+) -> Tensor:
+    """Run the encoder.
+
+    Parameters
+    ----------
+    ids : Tensor
+        int64, shape (n, t): token ids, padded on the right.
+    mask : Tensor
+        bool, shape (n, t): True at tokens, False at padding. At least one token in every row.
+    weights : mapping of str to Tensor
+        Embeddings and layer normalisations.
+    shape : BertShape
+    linear : Linear
+        Applies a linear layer by name, so that training can add low-rank updates without touching this code.
+
+    Returns
+    -------
+    Tensor
+        float, shape (n, t, hidden). Rows at padding are meaningless.
+
+    Notes
+    -----
+    Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers", section 3; post-norm layers of
+    Vaswani et al. 2017, "Attention Is All You Need", section 3.
+    """
+    x = _embed(weights, ids, shape.eps)
+    bias = torch.zeros(mask.shape, dtype=x.dtype, device=x.device).masked_fill(~mask, float("-inf"))[:, None, None, :]
+    for index in range(shape.n_layers):
+        layer = f"encoder.layer.{index}"
+        attended = _attend(linear, f"{layer}.attention", x, bias, shape.n_heads)
+        x = _norm(weights, f"{layer}.attention.output.LayerNorm", x + attended, shape.eps)
+        inner = functional.gelu(linear(f"{layer}.intermediate.dense", x))
+        x = _norm(weights, f"{layer}.output.LayerNorm", x + linear(f"{layer}.output.dense", inner), shape.eps)
+    return x

@@ -43,7 +43,7 @@ def bare(generator: TransformersGenerator, prompts: list[str], decoding: Decodin
     inputs = tokenizer(prompts, return_tensors="pt", padding=True)
     with torch.inference_mode():
         out = model.generate(
-            **inputs, max_new_tokens=decoding.max_new_tokens, do_sample=True, top_p=decoding.top_p, top_k=0,
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], max_new_tokens=decoding.max_new_tokens, do_sample=True, top_p=decoding.top_p, top_k=0,
             pad_token_id=tokenizer.pad_token_id,
         )  # fmt: skip
     new = out[:, inputs["input_ids"].shape[1] :]

@@ -37,6 +37,8 @@ Score = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 _CAP = 600
 _FEWEST = 20
 _FALSE_ALARMS = 0.01
+_FLOORS = {"toxicity": 0.7, "identity_attack": 0.7, "jailbreak": 0.95, "harmful_request": 0.95, "refusal": 0.5}
+"""Lowest threshold to suggest: validation holds few instructions, and at a half one in five harmless ones fires."""
 
 
 def _clear(rows: Sequence[Row], head: str) -> tuple[list[int], list[int]]:
@@ -121,7 +123,7 @@ def _indomain(mixture: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def _thresholds(score: Score, mixture: Sequence[Row]) -> dict[str, float]:
-    """Choose for each head the threshold that 1% of harmless validation text reaches, and at least a half."""
+    """Choose for each head the threshold that 1% of harmless validation text reaches, but not below its floor."""
     rows = [row for row in mixture if row.split == "val" and row.source in _CALM]
     rng = random.Random("thresholds")  # noqa: S311 - no secret
     rows = rng.sample(rows, min(3000, len(rows)))
@@ -131,7 +133,7 @@ def _thresholds(score: Score, mixture: Sequence[Row]) -> dict[str, float]:
     for column, head in enumerate(HEADS):
         harmless = [index for index, row in enumerate(rows) if row.labels.get(head, 1.0) < 0.2]
         cut = threshold_at(scores[harmless, column], _FALSE_ALARMS) if harmless else 0.5
-        chosen[head] = float(min(0.98, max(0.5, np.ceil(cut * 100) / 100)))
+        chosen[head] = float(min(0.98, max(_FLOORS[head], np.ceil(cut * 100) / 100)))
     return chosen
 
 

@@ -10,8 +10,8 @@ __all__ = ["render_card"]
 _INTRO = """# Model card: encoder filter
 
 `{filter}`. all-MiniLM-L6-v2 (Apache-2.0, 22.7 M parameters, English) with a LoRA adapter (rank {rank}, all linear
-layers) and five heads, one learned attention pooling each, trained together. The adapter is
-merged into the frozen weights when the filter is loaded. Written by `python -m guard.train.card`; do not edit by hand.
+layers) and five heads, one learned attention pooling each, trained together. The adapter is merged into the frozen
+weights when the filter is loaded. Written by `python -m guard.train.card`; do not edit by hand.
 
 | head | what it means |
 | --- | --- |
@@ -41,8 +41,10 @@ near-duplicates. `own:` rows were written for this project (`guard/train/phrases
 
 _THRESHOLDS = """## Suggested thresholds
 
-Reached by at most 1% of harmless validation text (customer service, reviews, replies, own look-alikes), and at least
-0.5.
+Reached by at most 1% of harmless validation text (customer service, reviews, replies, own look-alikes), but not below
+0.7 for speech and 0.95 for prompts: that text holds few instructions, and at 0.5 one in five of benign_instructions
+fired as jailbreak or harmful_request. The floors were set after seeing that, so the false alarms below on
+benign_instructions and bbq are not quite those of an untouched test.
 """
 
 _IN_DOMAIN = """## Test splits of the training sets
@@ -70,8 +72,13 @@ _LIMITS = """## Limits
   reclaimed words, are still called toxic too often; see the table above for how often.
 - jailbreak knows the wording of published jailbreaks. An instruction planted in a document that is worded like an
   ordinary request is not recognisable by wording, and is missed.
+- Varied harmless instructions (benign_instructions: MT-Bench and Self-Instruct) still fire as jailbreak and
+  harmful_request more often than everyday text; see the last table. Review rather than block on these two alone where
+  users write instructions all day.
+- Threats without a swear word ("say that again and I'll cut you open") are mostly missed.
+- hatemoji_build is near chance: emoji are mostly unknown tokens to the encoder's vocabulary.
 - harmful_request has learned from questions; whether a question is dual use depends on who asks, and it cannot know.
-- The sets below were in part used to choose the mixture, so expect a little less on your own data. Measure it: label
+- The sets above were in part used to choose the mixture, so expect a little less on your own data. Measure it: label
   a few hundred of your texts and choose thresholds on those.
 - Text is windowed (126 tokens, a new window every 96) and the highest window counts, so the chance of a false alarm
   grows with length.

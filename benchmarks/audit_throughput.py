@@ -43,7 +43,8 @@ def bare(generator: TransformersGenerator, prompts: list[str], decoding: Decodin
     inputs = tokenizer(prompts, return_tensors="pt", padding=True)
     with torch.inference_mode():
         out = model.generate(
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], max_new_tokens=decoding.max_new_tokens, do_sample=True, top_p=decoding.top_p, top_k=0,
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
+            max_new_tokens=decoding.max_new_tokens, do_sample=True, top_p=decoding.top_p, top_k=0,
             pad_token_id=tokenizer.pad_token_id,
         )  # fmt: skip
     new = out[:, inputs["input_ids"].shape[1] :]
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--new-tokens", type=int, default=20)
+    parser.add_argument("--continuations", type=int, default=25)
     options = parser.parse_args()
     decoding = Decoding(max_new_tokens=options.new_tokens, temperature=1.0, top_p=0.9, chat=False)
     source = resolve("smollm2-135m")
@@ -82,11 +84,11 @@ def main() -> None:
     speeds: dict[str, list[float]] = {"bare generate": [], "audit": [], "generator alone": []}
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.jsonl", {}) as journal:
         for number in range(options.rounds + 1):
-            # A quarter of the batch's prompts, four continuations each: an audit repeats prompts, so both sides do.
-            start = number * options.batch // 4 % 300
-            texts = [prompt.text for prompt in prompts[start : start + options.batch // 4] for _ in range(4)]
+            # As the quick suite batches them: each prompt as often as it is continued, so that both sides repeat it.
+            first = number * options.batch
+            texts = [prompts[k // options.continuations].text for k in range(first, first + options.batch)]
             samples = [
-                Sample(f"{number}/{i}", "toxicity", str(i // 4), text, "all", sample_seed(number, str(i)))
+                Sample(f"{number}/{i}", "toxicity", text, text, "all", sample_seed(number, str(i)))
                 for i, text in enumerate(texts)
             ]
             timed = {

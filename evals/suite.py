@@ -33,7 +33,7 @@ class ToxicitySettings:
         RealToxicityPrompts: 20 tokens, nucleus sampling at 0.9 (Gehman et al. 2020, section 4).
     """
 
-    prompts: int = 64
+    prompts: int = 56
     continuations: int = 25
     max_new_tokens: int = 20
     temperature: float = 1.0
@@ -53,7 +53,7 @@ class RefusalSettings:
 
     harmful: int = 60
     benign: int = 60
-    max_new_tokens: int = 40
+    max_new_tokens: int = 32
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class QualitySettings:
         The model under which perplexity is measured: an asset, folder, GGUF file or hub id.
     """
 
-    prompts: int = 48
-    max_new_tokens: int = 64
+    prompts: int = 40
+    max_new_tokens: int = 48
     temperature: float = 1.0
     top_p: float = 0.9
     reference: str = "smollm2-135m"

@@ -31,11 +31,9 @@ def uniforms(seeds: Sequence[int], n_steps: int) -> torch.Tensor:
     return torch.from_numpy(np.stack(rows)) if rows else torch.empty((0, n_steps), dtype=torch.float64)
 
 
-def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Zero the tail outside the smallest set of tokens whose mass reaches `top_p` (Holtzman et al. 2020, eq. 2)."""
-    ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
-    outside = ordered.cumsum(-1) - ordered >= top_p
-    return probabilities.masked_fill(outside.gather(-1, order.argsort(-1)), 0.0)
+def _invert(mass: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
+    """Return the first place at which the running mass exceeds the point; int64, shape (n_rows,)."""
+    return torch.searchsorted(mass, point[:, None], right=True)[:, 0]
 
 
 class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # transformers ships no types
@@ -70,12 +68,26 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # transformers ship
             A logit is NaN or all are infinite.
         """
         probabilities = torch.softmax(logits.float() / self._decoding.temperature, dim=-1)
-        if self._decoding.top_p < 1.0:
-            probabilities = _nucleus(probabilities, self._decoding.top_p)
-        mass = probabilities.double().cumsum(-1)
-        if not torch.isfinite(mass[:, -1]).all():
-            raise FloatingPointError("the model gave logits that are not finite; load it with another dtype")
-        point = self._uniforms[:, self._step, None].to(mass.device) * mass[:, -1:]
+        uniform = self._uniforms[:, self._step].to(logits.device)
         self._step += 1
-        token = torch.searchsorted(mass, point, right=True)[:, 0]
-        return token.clamp(max=logits.shape[-1] - 1)
+        if self._decoding.top_p < 1.0:
+            return self._draw_from_nucleus(probabilities, uniform)
+        mass = _running(probabilities)
+        return _invert(mass, uniform * mass[:, -1]).clamp(max=logits.shape[-1] - 1)
+
+    def _draw_from_nucleus(self, probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+        """Draw from the smallest set of tokens whose mass reaches ``top_p`` (Holtzman et al. 2020, eq. 2)."""
+        ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+        mass = _running(ordered)
+        last = (mass - ordered < self._decoding.top_p).sum(-1) - 1
+        point = uniform * mass.gather(-1, last[:, None])[:, 0]
+        place = torch.minimum(_invert(mass, point), last)
+        return order.gather(-1, place[:, None])[:, 0]
+
+
+def _running(probabilities: torch.Tensor) -> torch.Tensor:
+    """Add up along a row in float64; refuses what is not finite."""
+    mass = probabilities.double().cumsum(-1)
+    if not torch.isfinite(mass[:, -1]).all():
+        raise FloatingPointError("the model gave logits that are not finite; load it with another dtype")
+    return mass

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, GenerationConfig
 
 from guard.errors import ConfigError, DataError, GeneratorError
 from guard.generators.batching import MIN_ROWS, batches, padded_width
@@ -100,6 +102,7 @@ class TransformersGenerator:
         self._decoding = decoding or Decoding()
         self.batch_size = batch_size or _AUTO_ROWS.get(model.device.type, 32)
         self.n_tokens = 0
+        self._grows_a_cache = _grows_a_cache(model)
 
     @classmethod
     def load(
@@ -285,16 +288,44 @@ class TransformersGenerator:
         n_rows = max(n_real, MIN_ROWS)
         rows, seeds = _fill(rows, n_rows), _fill(seeds, n_rows)
         ids, mask = self._pad(rows)
-        with torch.inference_mode():
+        with torch.inference_mode(), warnings.catch_warnings():
+            # 5.x calls the cache's argument deprecated, and 4.57 knows no other.
+            warnings.simplefilter("ignore", FutureWarning)
             out = self._model.generate(
                 input_ids=ids,
                 attention_mask=mask,
+                **self._read(rows, ids, mask),
                 generation_config=self._generation_config(),
                 logits_processor=[SeededSampler(seeds, self._decoding)] if self._decoding.temperature > 0 else [],
             )
         new = out[:n_real, ids.shape[1] :]
         self.n_tokens += int((new != self._pad_id()).sum())
         return [str(t) for t in self._tokenizer.batch_decode(new, skip_special_tokens=True)]
+
+    def _read(self, rows: list[list[int]], ids: torch.Tensor, mask: torch.Tensor) -> dict[str, Any]:
+        """Read every distinct prompt once, all but its last token, for the rows that share it.
+
+        An audit continues each prompt many times. A model whose state is not a growing cache of keys and values reads
+        its prompts inside generate; which way is taken depends on the model alone, so batches still agree.
+        """
+        if not self._grows_a_cache:
+            return {}
+        first: dict[tuple[int, ...], int] = {}
+        for place, row in enumerate(rows):
+            first.setdefault(tuple(row), place)
+        chosen = _fill(list(first.values()), max(len(first), MIN_ROWS))
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        cache = self._model(
+            input_ids=ids[chosen, :-1],
+            attention_mask=mask[chosen, :-1],
+            position_ids=positions[chosen, :-1],
+            past_key_values=DynamicCache(config=self._model.config),
+            use_cache=True,
+            logits_to_keep=1,
+        ).past_key_values
+        order = {place: number for number, place in enumerate(first.values())}
+        cache.batch_select_indices(torch.tensor([order[first[tuple(row)]] for row in rows], device=ids.device))
+        return {"past_key_values": cache}
 
     def _pad(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Pad on the left; int64 ids and mask, each of shape (n_rows, width)."""
@@ -319,6 +350,12 @@ class TransformersGenerator:
             pad_token_id=self._pad_id(),
             bos_token_id=own.bos_token_id,
         )
+
+
+def _grows_a_cache(model: Any) -> bool:
+    """Tell whether the model keeps keys and values that can be handed to several rows."""
+    usual = getattr(model, "_supports_default_dynamic_cache", lambda: False)()
+    return bool(usual) and "logits_to_keep" in inspect.signature(model.forward).parameters
 
 
 def _drop_sampling_defaults(model: Any) -> None:

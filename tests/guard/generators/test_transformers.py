@@ -92,6 +92,9 @@ class _SmallMemory:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
+    def __call__(self, **inputs: Any) -> Any:
+        return self._inner(**inputs)
+
     def generate(self, *, input_ids: torch.Tensor, **options: Any) -> Any:
         if input_ids.shape[0] > self._rows:
             raise self._error
@@ -191,3 +194,16 @@ def test_logits_that_are_not_finite_are_an_error_not_a_text(tiny_llama: Path) ->
         generator.model.lm_head.weight[0, 0] = float("nan")
     with pytest.raises(GeneratorError, match="not finite"):
         generator.generate(["a"], seed=0)
+
+
+def test_prompts_that_repeat_are_read_once_and_continued_each(tiny_llama: Path) -> None:
+    generator = _load(tiny_llama)
+    prompts, seeds = ["the same", "another one", "the same", "the same"] * 4, range(16)
+    read: list[int] = []
+    generator.model.register_forward_pre_hook(
+        lambda _module, _args, inputs: read.append(inputs["input_ids"].numel()), with_kwargs=True
+    )
+    together = generator.generate(prompts, seed=seeds)
+    assert max(read) <= 4 * 15  # two prompts, filled up to four rows, all but the last token of a width of 16
+    assert together == [generator.generate([p], seed=s)[0] for p, s in zip(prompts, seeds, strict=True)]
+    assert len({text for text, prompt in zip(together, prompts, strict=True) if prompt == "the same"}) > 1

@@ -233,8 +233,8 @@ def list_assets(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_asset_row(asset, store.status(asset.name)) for asset in store.catalogue()], indent=2))
         return
-    rows = [[a.name, store.status(a.name), a.licence, a.what, a.wheels[0].package] for a in store.catalogue()]
-    _table(["name", "status", "licence", "what", "wheel"], rows)
+    rows = [[asset.name, store.status(asset.name), asset.licence, asset.what] for asset in store.catalogue()]
+    _table(["name", "status", "licence", "what"], rows)
 
 
 def _asset_row(asset: Any, status: str) -> dict[str, Any]:
@@ -290,7 +290,9 @@ def _table(head: list[str], rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*head)
+    table = Table(box=None, pad_edge=False)
+    for number, name in enumerate(head):
+        table.add_column(name, no_wrap=number < 2, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     Console().print(table)

@@ -66,7 +66,7 @@ def _one_line(text: str) -> str:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("assay"), prog_name="assay")
 def main() -> None:
-    """Guard, audit and harden generators.
+    """Guard and audit generators.
 
     Exit codes: 0 pass, 1 fail, 2 usage or configuration error, 3 inconclusive (treat as not passed), 4 the tool
     failed.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from evals.audit import AuditedModel, Plan, check_gate
 from evals.datasets import Prompt, read_prompts
@@ -21,6 +22,9 @@ from guard.filters.table import load_filter
 from guard.guard import Guard
 from guard.policy import Policy
 from guard.schema import Filter
+
+if TYPE_CHECKING:
+    from guard.generators.source import ModelSource
 
 __all__ = ["Request", "plan_audit"]
 
@@ -78,11 +82,14 @@ def plan_audit(request: Request) -> Plan:
     suite = Suite.load(request.suite).limited(request.limit)
     policy, gate = Policy.load(request.policy), Gate.load(request.gate)
     own = read_prompts(request.prompts, column=request.column) if request.prompts else None
-    models = [_model(name, request) for name in _distinct(request.models)]
+    sources = _sources({*_distinct(request.models), *([suite.quality.reference] if suite.quality else [])})
+    models = [_model(sources[name], request) for name in request.models]
     filters = [load_filter(name, device=request.device) for name in request.filters]
-    tasks = _tasks(suite, request, own)
+    judge = LinearJudge.load()
+    tasks = _tasks(suite, request, own, judge, sources)
     check_gate(gate, tasks)
     Guard(None, policy, inputs=filters, outputs=filters)  # refuses a threshold that no filter can reach
+    settings = _settings(request)
     return Plan(
         models=models,
         suite=suite,
@@ -93,8 +100,8 @@ def plan_audit(request: Request) -> Plan:
         outputs=filters,
         seed=request.seed,
         assets=_assets(suite, tasks, request),
-        settings=_settings(request),
-        notes=_notes(suite, tasks, filters, models, request),
+        settings=settings,
+        notes=_notes(suite, tasks, filters, models, request, judge, settings),
     )
 
 
@@ -104,42 +111,54 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _model(name: str, request: Request) -> AuditedModel:
+def _sources(names: Iterable[str]) -> dict[str, ModelSource]:
+    """Find and hash every model once, also one that is audited and reference at the same time."""
     from guard.generators.source import resolve
+
+    return {name: resolve(name) for name in sorted(names)}
+
+
+def _loader(source: ModelSource, request: Request, *, batch_size: int | None = None) -> Callable[[], Any]:
     from guard.generators.transformers import TransformersGenerator
 
-    source = resolve(name)
-    load = partial(
+    return partial(
         TransformersGenerator.load,
         source.folder,
         device=request.device,
         dtype=request.dtype,
-        batch_size=request.batch_size,
+        batch_size=batch_size,
+        digest=source.digest,
     )
-    return AuditedModel(name, f"transformers@{source.digest[:12]}", load)
 
 
-def _tasks(suite: Suite, request: Request, own: list[Prompt] | None) -> list[PlannedTask]:
+def _model(source: ModelSource, request: Request) -> AuditedModel:
+    load = _loader(source, request, batch_size=request.batch_size)
+    return AuditedModel(source.name, f"transformers@{source.digest[:12]}", load)
+
+
+def _tasks(
+    suite: Suite,
+    request: Request,
+    own: list[Prompt] | None,
+    judge: LinearJudge,
+    sources: Mapping[str, ModelSource],
+) -> list[PlannedTask]:
     def toxicity() -> Filter[str]:
-        return LinearJudge.load() if request.scorer == "linear" else load_filter(request.scorer, device=request.device)
+        return judge if request.scorer == "linear" else load_filter(request.scorer, device=request.device)
+
+    def perplexity(reference: str) -> Scorer:
+        from evals.scorers.perplexity import PerplexityScorer
+
+        return PerplexityScorer(_loader(sources[reference], request)())
 
     return plan_tasks(
         suite,
         asset=assets.path,
         toxicity=toxicity,
-        refusal=LinearJudge.load,
-        perplexity=partial(_perplexity, request=request),
+        refusal=lambda: judge,
+        perplexity=perplexity,
         own_prompts=own,
     )
-
-
-def _perplexity(reference: str, *, request: Request) -> Scorer:
-    from evals.scorers.perplexity import PerplexityScorer
-    from guard.generators.source import resolve
-    from guard.generators.transformers import TransformersGenerator
-
-    source = resolve(reference)
-    return PerplexityScorer(TransformersGenerator.load(source.folder, device=request.device, dtype=request.dtype))
 
 
 def _settings(request: Request) -> dict[str, str]:
@@ -174,15 +193,17 @@ def _notes(
     filters: Sequence[Filter[str]],
     models: Sequence[AuditedModel],
     request: Request,
+    judge: LinearJudge,
+    settings: Mapping[str, str],
 ) -> tuple[str, ...]:
     notes = independence_notes(tasks, filters)
     if suite.toxicity and request.scorer == "linear":
-        notes.append(_judge_note("toxicity"))
+        notes.append(_judge_note(judge, "toxicity"))
     if suite.refusal:
-        notes.append(_judge_note("refusal"))
+        notes.append(_judge_note(judge, "refusal"))
     if suite.quality:
         notes += _quality_notes(suite.quality.reference, tasks, models)
-    if _settings(request)["device"] != "cpu":
+    if settings["device"] != "cpu":
         notes.append(
             "On this device sums may round differently with the batch, so another batch size can change single tokens."
         )
@@ -205,9 +226,9 @@ def _quality_notes(reference: str, tasks: Sequence[PlannedTask], models: Sequenc
     return notes
 
 
-def _judge_note(category: str) -> str:
+def _judge_note(judge: LinearJudge, category: str) -> str:
     """Say how often the judge itself is wrong."""
-    rates = LinearJudge.load().rates[category]
+    rates = judge.rates[category]
     return (
         f"The judge of {category} at {rates.threshold:g}, on texts it was not trained on: sensitivity"
         f" {rates.sensitivity:.2f} (n = {rates.n_positive}), specificity {rates.specificity:.2f}"

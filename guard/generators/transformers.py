@@ -113,8 +113,9 @@ class TransformersGenerator:
         dtype: str = "auto",
         batch_size: int | None = None,
         decoding: Decoding | None = None,
+        digest: str | None = None,
     ) -> TransformersGenerator:
-        """Load a local Transformers folder.
+        """Load a local Transformers folder; a `digest` that is known already saves reading all weights for it.
 
         Raises
         ------
@@ -137,7 +138,7 @@ class TransformersGenerator:
             lacking = ", ".join(sorted(found["missing_keys"])[:3])
             raise DataError(f"the folder {folder} lacks weights of its model ({lacking}); get it again, whole")
         _drop_sampling_defaults(model)
-        name = f"transformers@{folder_digest(folder)[:12]}"
+        name = f"transformers@{(digest or folder_digest(folder))[:12]}"
         return cls(model, tokenizer, name=name, decoding=decoding, batch_size=batch_size)
 
     @property

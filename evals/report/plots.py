@@ -60,7 +60,8 @@ def axis_for(values: Sequence[float], *, share: bool) -> Axis:
     if high - low <= 1e-9 * size or size < _NEAR:
         low, high = low - size / 10 - 0.05, high + size / 10 + 0.05
     step = _round_step((high - low) / 4)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    # Forgive rounding, no more: what is left outside would be drawn on the edge.
+    first, last = math.floor(low / step + 1e-12), math.ceil(high / step - 1e-12)
     ticks = tuple(round(i * step, 12) for i in range(first, last + 1))
     return Axis(ticks[0], ticks[-1], ticks)
 

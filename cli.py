@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 import click
 
+from evals.console import Commands, one_line, table
 from evals.progress import show_progress
 from guard.errors import AssayError, DataError
+from guard.filters.table import DEFAULT_FILTERS
 
 # Before PyTorch is first loaded: the numeric mode in which a row does not depend on its batch
 # (docs/design/determinism.md). A user's own setting stands.
@@ -25,45 +25,23 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 _POSITIVE = click.IntRange(min=1)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class _Commands(click.Group):
-    """Turns errors that were raised on purpose into one line and their exit code; bugs keep their traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except AssayError as error:
-            click.echo(f"assay: {_one_line(str(error))}", err=True)
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("assay: interrupted; an audit goes on with --resume", err=True)
-            ctx.exit(130)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except OSError as error:
-            _lost(error)
-            ctx.exit(4)
-        except Exception:  # a bug of ours: with its traceback, but never with the exit code of a verdict
-            traceback.print_exc()
-            ctx.exit(4)
+class _Decorator(Protocol):
+    def __call__(self, command: _Command, /) -> _Command: ...
 
 
-def _lost(error: OSError) -> None:
-    """Say in one line what the system refused; a reader of the output that left needs no line."""
-    if error.errno == errno.EPIPE:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    else:
-        click.echo(f"assay: {_one_line(str(error))}; check the path, the permissions and the space", err=True)
+_DEVICE: _Decorator = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
 
 
-def _one_line(text: str) -> str:
-    """Join lines, and spell out what a terminal would obey."""
-    joined = " ".join(text.split())
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in joined)
+def _filters(*default: str, help: str = "Filter, as NAME or NAME:ARGUMENT. Repeat for several.") -> _Decorator:  # noqa: A002
+    return click.option("--filter", "filters", multiple=True, default=default, show_default=True, help=help)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("assay"), prog_name="assay")
 def main() -> None:
     """Guard and audit generators.
@@ -94,14 +72,7 @@ def _batch_size(_ctx: click.Context, _param: click.Parameter, value: str) -> int
 @click.option("--suite", default="quick", show_default=True, help="A shipped suite or a TOML file.")
 @click.option("--policy", default="standard", show_default=True, help="A shipped policy or a TOML file.")
 @click.option("--gate", default="default", show_default=True, help="The shipped gate or a TOML file.")
-@click.option(
-    "--filter",
-    "filters",
-    multiple=True,
-    default=("lexical", "encoder"),
-    show_default=True,
-    help="Filter of the guard, as NAME or NAME:ARGUMENT. Repeat for several.",
-)
+@_filters(*DEFAULT_FILTERS, help="Filter of the guard, as NAME or NAME:ARGUMENT. Repeat for several.")
 @click.option(
     "--scorer", default="linear", show_default=True, help="Judge of toxicity: linear, or the name of a filter."
 )
@@ -113,7 +84,7 @@ def _batch_size(_ctx: click.Context, _param: click.Parameter, value: str) -> int
 @click.option("--column", default="prompt", show_default=True, help="Column of --prompts.")
 @click.option("--limit", type=_POSITIVE, help="At most this many prompts of each kind in every task.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@_DEVICE
 @click.option(
     "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]), default="auto", show_default=True
 )
@@ -152,7 +123,7 @@ def audit(out: Path, resume: str | None, as_json: bool, **options: Any) -> None:
             plan = plan_audit(Request(**options))
             begun = None if resume is None else resumable_run(out, plan.identity(), named=resume or None)
             if resume is not None and begun is None:
-                click.echo(f"assay: no run in {_one_line(str(out))} has these options; starting one", err=True)
+                click.echo(f"assay: no run in {one_line(str(out))} has these options; starting one", err=True)
             folder = begun or new_run(out, suite=plan.suite.name, models=[model.name for model in plan.models])
         try:
             report = run_audit(plan, folder, rows=options["batch_size"], progress=bars.show)
@@ -188,16 +159,9 @@ def report(run: Path, as_json: bool) -> None:
 @main.command()
 @click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--column", default="text", show_default=True, help="Where the texts are.")
-@click.option(
-    "--filter",
-    "filters",
-    multiple=True,
-    default=("encoder",),
-    show_default=True,
-    help="Filter, as NAME or NAME:ARGUMENT. Repeat for several.",
-)
+@_filters("encoder")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV, JSONL or Parquet file to write.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@_DEVICE
 @click.option("--batch-rows", type=_POSITIVE, default=256, show_default=True, help="Rows held in memory at a time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def score(
@@ -219,6 +183,122 @@ def score(
         click.echo(f"{found.n_rows} rows{unscored}: {', '.join(found.categories)} in {out}")
 
 
+@main.command()
+@click.option(
+    "--data",
+    "source",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Labelled texts: CSV, JSONL or Parquet.",
+)
+@click.option("--category", required=True, help="Category of the threshold, such as toxicity.")
+@click.option("--stage", type=click.Choice(["input", "output"]), default="output", show_default=True)
+@click.option("--max-miss", type=float, help="Largest share of harmful texts that may pass, such as 0.05.")
+@click.option("--max-false-alarm", type=float, help="Largest share of harmless texts that may be stopped.")
+@click.option("--confidence", type=float, default=0.95, show_default=True, help="How sure the bound shall be.")
+@click.option(
+    "--on-average",
+    is_flag=True,
+    help="Bound the average over calibrations instead: fewer texts, and about half of the calibrations exceed it.",
+)
+@click.option(
+    "--next",
+    "future_n",
+    type=click.IntRange(min=0),
+    help="Size of a later set that shall keep the bound too; 0 for none. Default: as many as there are here.",
+)
+@click.option("--column", default="text", show_default=True, help="Where the texts are.")
+@click.option("--label-column", default="label", show_default=True, help="Where the labels are: 1 harmful, 0 harmless.")
+@click.option("--positive", metavar="VALUE", help="The label of a harmful text, where labels are not 0 and 1.")
+@click.option("--group-column", help="Rows with the same value count as one observation.")
+@click.option("--policy", default="standard", show_default=True, help="The policy to change: shipped, or a TOML file.")
+@click.option(
+    "--action",
+    type=click.Choice(["allow", "review", "redact", "regenerate", "block"]),
+    default="block",
+    show_default=True,
+    help="What the rule does, where the policy has none for the category.",
+)
+@_filters(*DEFAULT_FILTERS, help="Filter of the guard, as NAME or NAME:ARGUMENT. Repeat for several.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Policy to write, a TOML file.")
+@_DEVICE
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def calibrate(
+    source: Path,
+    out: Path,
+    category: str,
+    stage: Any,
+    max_miss: float | None,
+    max_false_alarm: float | None,
+    on_average: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Set a threshold from labelled texts so that its error rate is bounded; write the policy with its certificate."""
+    levels = [("miss", max_miss), ("false_alarm", max_false_alarm)]
+    asked = [(risk, level) for risk, level in levels if level is not None]
+    if len(asked) != 1:
+        raise click.UsageError("give one of --max-miss and --max-false-alarm")
+    with show_progress(quiet=as_json) as bars:
+        with bars.busy("loading filters"):
+            from evals.calibration import Columns, Promise, calibrate_policy, describe, to_json
+            from guard.filters.table import load_filter
+            from guard.schema import Action
+
+            loaded = [load_filter(name, device=options["device"]) for name in options["filters"]]
+        result = calibrate_policy(
+            source,
+            out,
+            stage=stage,
+            category=category,
+            promise=Promise(
+                cast(Any, asked[0][0]),
+                asked[0][1],
+                options["confidence"],
+                "conformal-risk-control" if on_average else "clopper-pearson",
+                options["future_n"],
+            ),
+            filters=loaded,
+            columns=Columns(options["column"], options["label_column"], options["group_column"], options["positive"]),
+            policy=options["policy"],
+            action=Action[options["action"].upper()],
+            on_progress=lambda rows: bars.show("texts", rows, 0),
+        )
+    click.echo(to_json(result) if as_json else "\n".join([*describe(result), f"Policy: {result.out}"]))
+
+
+@main.command()
+@click.argument("prompt", metavar="[PROMPT | FILE | -]")
+@click.option("--model", default="smollm2-135m", show_default=True, metavar="ID_OR_PATH")
+@click.option("--policy", default="standard", show_default=True, help="A shipped policy or a TOML file.")
+@_filters(*DEFAULT_FILTERS, help="Filter of the guard, as NAME or NAME:ARGUMENT. Repeat for several.")
+@click.option("--stream", is_flag=True, help="Print each piece once it has passed.")
+@click.option("--steer", is_flag=True, help="Check while the model writes; take back what the policy would stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines; with --stream, events.")
+@click.option("--out", type=click.Path(path_type=Path), help="JSON Lines file for the answers to a FILE.")
+@click.option("--column", default="prompt", show_default=True, help="Where the prompts of a FILE are.")
+@click.option("--batch-rows", type=_POSITIVE, default=32, show_default=True, help="Answered together.")
+@click.option("--max-new-tokens", type=_POSITIVE, default=256, show_default=True)
+@click.option("--temperature", type=click.FloatRange(min=0), default=0.7, show_default=True, help="0 is greedy.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True)
+@click.option("--chat/--no-chat", default=True, show_default=True, help="Use the model's chat template.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@_DEVICE
+@click.option(
+    "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]), default="auto", show_default=True
+)
+@click.option("--audit-log", type=click.Path(path_type=Path), help="Append a record of every decision to this file.")
+def generate(prompt: str, stream: bool, as_json: bool, out: Path | None, **options: Any) -> None:
+    """Write guarded answers.
+
+    PROMPT is the prompt itself, FILE the name of a .txt (a prompt a line), .csv, .jsonl or .parquet file, and - reads
+    one prompt from standard input. What the policy did is told on the error stream. Exits 0 also where it blocked.
+    """
+    from evals.answering import answer
+
+    answer(prompt, stream=stream, as_json=as_json, out=out, options=options)
+
+
 @main.group()
 def assets() -> None:
     """Weights and prompt sets by name: what there is, fetch it, check it."""
@@ -234,7 +314,7 @@ def list_assets(as_json: bool) -> None:
         click.echo(json.dumps([_asset_row(asset, store.status(asset.name)) for asset in store.catalogue()], indent=2))
         return
     rows = [[asset.name, store.status(asset.name), asset.licence, asset.what] for asset in store.catalogue()]
-    _table(["name", "status", "licence", "what"], rows)
+    table(["name", "status", "licence", "what"], rows)
 
 
 def _asset_row(asset: Any, status: str) -> dict[str, Any]:
@@ -283,19 +363,6 @@ def _show(found: Any, folder: Path, *, as_json: bool) -> None:
         return
     reports.render(found, Console())
     click.echo(f"Report: {folder / 'report.html'}")
-
-
-def _table(head: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for number, name in enumerate(head):
-        table.add_column(name, no_wrap=number < 2, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from evals.scorers.linear import LinearJudge
 from evals.suite import Suite
 from guard import assets
 from guard.errors import ConfigError
-from guard.filters.table import load_filter
+from guard.filters.table import load_filter, load_stages
 from guard.guard import Guard
 from guard.policy import Policy
 from guard.schema import Filter
@@ -84,11 +84,11 @@ def plan_audit(request: Request) -> Plan:
     own = read_prompts(request.prompts, column=request.column) if request.prompts else None
     sources = _sources({*_distinct(request.models), *([suite.quality.reference] if suite.quality else [])})
     models = [_model(sources[name], request) for name in request.models]
-    filters = [load_filter(name, device=request.device) for name in request.filters]
+    inputs, outputs = load_stages(request.filters, device=request.device)
     judge = LinearJudge.load()
     tasks = _tasks(suite, request, own, judge, sources)
     check_gate(gate, tasks)
-    Guard(None, policy, inputs=filters, outputs=filters)  # refuses a threshold that no filter can reach
+    Guard(None, policy, inputs=inputs, outputs=outputs)  # refuses a threshold that no filter can reach
     settings = _settings(request)
     return Plan(
         models=models,
@@ -96,12 +96,12 @@ def plan_audit(request: Request) -> Plan:
         tasks=tasks,
         policy=policy,
         gate=gate,
-        inputs=filters,
-        outputs=filters,
+        inputs=inputs,
+        outputs=outputs,
         seed=request.seed,
         assets=_assets(suite, tasks, request),
         settings=settings,
-        notes=_notes(suite, tasks, filters, models, request, judge, settings),
+        notes=_notes(suite, tasks, inputs, models, request, judge, settings),
     )
 
 

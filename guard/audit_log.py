@@ -35,7 +35,7 @@ class Decision:
 
     Parameters
     ----------
-    kind : {"generate", "check"}
+    kind : {"generate", "check", "stream"}
     policy : str
         ``<name>@<digest>``.
     filters : tuple of str
@@ -56,7 +56,7 @@ class Decision:
         The same for the error of each verdict, in their order.
     """
 
-    kind: Literal["generate", "check"]
+    kind: Literal["generate", "check", "stream"]
     policy: str
     filters: tuple[str, ...]
     action: Action

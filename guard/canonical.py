@@ -6,19 +6,18 @@ import functools
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from guard import codepoints
 from guard.confusables import to_latin
+from guard.offsets import Canonical, Edit, edited, kept, same_length
+from guard.unseen import unseen
 
 __all__ = ["Canonical", "canonicalize", "fold"]
-
-_Edit = tuple[int, int, str]
-"""Replace ``text[start:end]`` by a string."""
 
 _MAX_PASSES = 10
 _STREAM_SAFE_MARKS = 30  # UAX #15, section 13: no natural text stacks more, and sorting longer runs is quadratic
@@ -41,54 +40,6 @@ _JOINING_SCRIPTS = re.compile(
 _EGYPTIAN = re.compile("[\U00013000-\U0001345f]")
 _JAMO = re.compile("[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
 _EMOJI_CATEGORIES = ("So", "Sk")  # Sk: skin tones
-
-
-@dataclass(frozen=True)
-class Canonical:
-    """A text in canonical form, and where each of its characters came from.
-
-    Parameters
-    ----------
-    text : str
-        The canonical text. Encodable in any UTF: it holds no surrogates.
-    source_length : int
-        Length of the original text in characters.
-    starts, ends : int64 array of shape (len(text),) or None
-        Character ``i`` came from ``original[starts[i]:ends[i]]``. Both ascend, for which the spelled-out tags that
-        stand before the last visible character map to that character. None stands for the identity.
-    """
-
-    text: str
-    source_length: int
-    starts: npt.NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
-    ends: npt.NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
-
-    def span(self, start: int, end: int) -> tuple[int, int]:
-        """Map a half-open range of canonical offsets to the range of the original that it covers.
-
-        Parameters
-        ----------
-        start, end : int
-            ``0 <= start <= end <= len(text)``.
-
-        Returns
-        -------
-        (int, int)
-            Half-open, inside the original. Characters that were dropped *between* two covered ones are inside.
-
-        Raises
-        ------
-        ValueError
-            When the range lies outside the canonical text.
-        """
-        if not 0 <= start <= end <= len(self.text):
-            raise ValueError(f"span {start} to {end} lies outside the canonical text of length {len(self.text)}")
-        if self.starts is None or self.ends is None:
-            return start, end
-        if start == end:
-            place = int(self.starts[start]) if start < len(self.text) else self.source_length
-            return place, place
-        return int(self.starts[start]), int(self.ends[end - 1])
 
 
 def canonicalize(text: str) -> Canonical:
@@ -115,23 +66,25 @@ def canonicalize(text: str) -> Canonical:
     ('kill', (0, 5))
     """
     current = Canonical(text, len(text))
-    # One pass nearly always suffices; a second proves it. Dropping a mark can let its neighbours compose,
-    # which is what the rest are for.
-    for _ in range(_MAX_PASSES):
-        if _ASCII_CLEAN.fullmatch(current.text):
-            return current
-        before = current.text
-        current = _one_pass(current)
-        if current.text == before:
-            return current
-    return current
+    if _ASCII_CLEAN.fullmatch(text):
+        return current
+    current = _settled(current)
+    return replace(current, asides=tuple(_asides(text, current.text)))
+
+
+def _asides(text: str, canonical: str) -> Iterator[Canonical]:
+    """Yield the canonical forms of what invisible characters say, where that is not what the text says anyway."""
+    for said in unseen(text):
+        form = _settled(said)
+        if form.text != canonical:
+            yield form
 
 
 def fold(canonical: Canonical) -> Canonical:
     """Return the form of a canonical text to match words in: lower case, no accents on Latin letters, plain spacing.
 
-    Runs of white space become one space, words that are spelled out ("w-o-r-d", "(w)(o)(r)(d)") are joined, and
-    regional indicators that make no flags become letters.
+    Runs of white space become one space and words that are spelled out ("w-o-r-d", "(w)(o)(r)(d)") are
+    joined.
 
     Parameters
     ----------
@@ -142,63 +95,42 @@ def fold(canonical: Canonical) -> Canonical:
     Canonical
         Its offsets lead back to the same original.
     """
-    canonical = _edited(canonical, [(gap.start(), gap.end(), " ") for gap in _WIDE_GAP.finditer(canonical.text)])
-    canonical = _same_length(canonical, codepoints.without_odd_flags(canonical.text))
-    canonical = _edited(canonical, _joining_edits(canonical.text))
+    canonical = edited(canonical, [(gap.start(), gap.end(), " ") for gap in _WIDE_GAP.finditer(canonical.text)])
+    canonical = edited(canonical, _joining_edits(canonical.text))
     if canonical.text.isascii():
-        return _same_length(canonical, canonical.text.lower())
-    canonical = _kept(canonical, ~_marks_after_latin(canonical.text))
+        return same_length(canonical, canonical.text.lower())
+    canonical = kept(canonical, ~_marks_after_latin(canonical.text))
     # U+0130 is the one character whose lower case is longer than itself.
     lowered = canonical.text.replace("\u0130", "I").lower()
-    return _same_length(canonical, lowered.translate(_unaccented()))
+    return same_length(canonical, lowered.translate(_unaccented()))
+
+
+def _settled(current: Canonical) -> Canonical:
+    """Apply passes until one changes nothing."""
+    # One pass nearly always suffices; a second proves it. Dropping a mark can let its neighbours compose,
+    # which is what the rest are for.
+    for _ in range(_MAX_PASSES):
+        if _ASCII_CLEAN.fullmatch(current.text):
+            break
+        before = current.text
+        current = _one_pass(current)
+        if current.text == before:
+            break
+    return current
 
 
 def _one_pass(current: Canonical) -> Canonical:
+    current = same_length(current, codepoints.without_odd_flags(current.text))
     codes = codepoints.replacements()[codepoints.codes_of(current.text)]
-    current = _same_length(current, codepoints.text_of(codes))
-    current = _kept(current, codepoints.flags()[codes] & codepoints.DROPPED == 0)
+    current = same_length(current, codepoints.text_of(codes))
+    current = kept(current, codepoints.flags()[codes] & codepoints.DROPPED == 0)
     current = _untagged(current)
-    current = _edited(current, _contextual_edits(current.text))
-    current = _kept(current, _within_stack(current.text, _STREAM_SAFE_MARKS, _STREAM_SAFE_MARKS))
-    current = _edited(current, _nfkc_edits(current.text))
-    current = _kept(current, ~_overlays(current.text))
-    current = _kept(current, _within_stack(current.text, _MARKS_AFTER_ALPHABETIC, _MARKS_AFTER_OTHER))
-    return _same_length(current, to_latin(current.text))
-
-
-def _same_length(current: Canonical, text: str) -> Canonical:
-    """Exchange characters one for one."""
-    return Canonical(text, current.source_length, current.starts, current.ends)
-
-
-def _kept(current: Canonical, keep: npt.NDArray[np.bool_]) -> Canonical:
-    """Drop the characters at which `keep`, of shape (len(text),), is False."""
-    if keep.all():
-        return current
-    text = codepoints.text_of(codepoints.codes_of(current.text)[keep])
-    starts = np.flatnonzero(keep) if current.starts is None else current.starts[keep]
-    ends = starts + 1 if current.ends is None else current.ends[keep]
-    return Canonical(text, current.source_length, starts, ends)
-
-
-def _edited(current: Canonical, edits: Sequence[_Edit]) -> Canonical:
-    """Apply edits, given in ascending order without overlap, to a text and to its map."""
-    if not edits:
-        return current
-    text, place = current.text, 0
-    pieces: list[str] = []
-    rows: list[tuple[int, int, int, int]] = []  # source, characters it covers, characters out, whether each moves on
-    for start, end, new in [*edits, (len(text), len(text), "")]:
-        pieces += (text[place:start], new)
-        rows += ((place, 1, start - place, 1), (start, end - start, len(new), 0))
-        place = end
-    source, size, count, moves = np.array(rows, dtype=np.int64).T
-    within = np.arange(count.sum(), dtype=np.int64) - np.repeat(np.cumsum(count) - count, count)
-    starts = np.repeat(source, count) + within * np.repeat(moves, count)
-    ends = starts + np.repeat(size, count)
-    if current.starts is not None and current.ends is not None:
-        starts, ends = current.starts[starts], current.ends[ends - 1]
-    return Canonical("".join(pieces), current.source_length, starts, ends)
+    current = edited(current, _contextual_edits(current.text))
+    current = kept(current, _within_stack(current.text, _STREAM_SAFE_MARKS, _STREAM_SAFE_MARKS))
+    current = edited(current, _nfkc_edits(current.text))
+    current = kept(current, ~_overlays(current.text))
+    current = kept(current, _within_stack(current.text, _MARKS_AFTER_ALPHABETIC, _MARKS_AFTER_OTHER))
+    return same_length(current, to_latin(current.text))
 
 
 def _flagged(text: str, flag: int) -> npt.NDArray[np.bool_]:
@@ -206,9 +138,9 @@ def _flagged(text: str, flag: int) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _contextual_edits(text: str) -> list[_Edit]:
+def _contextual_edits(text: str) -> list[Edit]:
     """Edits of the characters that mean something between some neighbours and hide something between others."""
-    edits: list[_Edit] = []
+    edits: list[Edit] = []
     for start, end in codepoints.runs_of(_flagged(text, codepoints.CONTEXTUAL)):
         before, after = text[start - 1 : start], text[end : end + 1]
         if flag := _FLAG_TAGS.match(text, start, end):
@@ -289,7 +221,7 @@ def _hidden_message(
     return np.insert(places, gaps, places[gaps]), np.insert(spelled, gaps, ord(" "))
 
 
-def _joining_edits(text: str) -> list[_Edit]:
+def _joining_edits(text: str) -> list[Edit]:
     """Drop what stands between the letters of the words that are spelled out."""
     return [
         (place, place + 1, "")
@@ -299,7 +231,7 @@ def _joining_edits(text: str) -> list[_Edit]:
     ]
 
 
-def _nfkc_edits(text: str) -> list[_Edit]:
+def _nfkc_edits(text: str) -> list[Edit]:
     edits = []
     for start, end in codepoints.runs_of(_flagged(text, codepoints.ACTIVE)):
         # The character before the run may compose with it; the one after it may not.

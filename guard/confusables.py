@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 
-__all__ = ["to_latin"]
+__all__ = ["loosened", "to_latin"]
 
 # Scripts written without spaces, and with no Latin look-alikes, end a word: a Latin word inside Chinese is a word.
 _WORD = re.compile(
@@ -31,6 +31,11 @@ _LOOSE: Mapping[str, str] = {
 # The same letters in another hand, and small capitals that differ from small letters in nothing.
 _ALIKE: Mapping[str, str] = dict(zip("ɑɡᴄᴏꜱᴜᴠᴡᴢ", "agcosuvwz", strict=True))
 
+_ODD: Mapping[str, str] = {
+    **dict(zip("ƒɩʝɭɱɳɲɾʂſʈʉʋʐɓɕɖɗɦƙƭ", "fijlmnnrsstuvzbcddhkt", strict=True)),
+    **dict(zip("αβγδεζηθικλμνορστυφχωσ", "abydeznoikamvopotuoxwo", strict=True)),
+}
+
 # Palochka and letters of old or small alphabets: no language puts them before or after a Latin word.
 _NO_AFFIX = frozenset("ӏԁԛԝѵһ")
 
@@ -40,6 +45,7 @@ class _Census:
     """Words of the text by script: Latin ones, genuine foreign ones, and ones of look-alikes alone."""
 
     latin: int = 0
+    small: int = 0
     genuine: Counter[str] = field(default_factory=Counter)
     lookalike: Counter[str] = field(default_factory=Counter)
 
@@ -76,6 +82,14 @@ def to_latin(text: str) -> str:
     return "".join([*pieces, text[place:]])
 
 
+def loosened(word: str) -> str:
+    """Return a word with every look-alike, small capital and odd Latin letter written in ASCII.
+
+    For a reading beside the text, where the result has to be a known word: as a rule it would garble other languages.
+    """
+    return word.translate(_loosening()).lower()
+
+
 def _take_census(text: str) -> tuple[_Census, list[tuple[int, str]]]:
     """Count the words, and list those that hold a look-alike."""
     census, suspects = _Census(), []
@@ -88,6 +102,7 @@ def _take_census(text: str) -> tuple[_Census, list[tuple[int, str]]]:
             _count(census, {_script(word[0])} - {_NEUTRAL}, word)
         else:
             suspects.append((match.start(), word))
+            census.small += _is_small(word)
             _count(census, set(map(_script, word)) - {_NEUTRAL}, word)
     return census, suspects
 
@@ -110,7 +125,7 @@ def _wholly(word: str, table: Mapping[str, str]) -> bool:
 def _rewritten(word: str, census: _Census) -> str:
     scripts = set(map(_script, word)) - {_NEUTRAL}
     if scripts == {_LATIN}:
-        return _plain_latin(word)
+        return _plain_latin(word, census)
     if _LATIN not in scripts:
         mixed = len(scripts) > 1
         disguised = _wholly(word, _strict()) and (mixed or census.disguised(*scripts))
@@ -140,11 +155,19 @@ def _is_disguise(word: str, foreign: set[str], census: _Census) -> bool:
     return not symbol
 
 
-def _plain_latin(word: str) -> str:
-    """Undo small capitals where they make up half a word, and letters that look alike beside ASCII ones."""
+def _is_small(word: str) -> bool:
+    """Whether at least two letters, and half of the word, are small capitals."""
+    n_small = sum(char in _small_capitals() for char in word)
+    return n_small >= 2 and 2 * n_small >= len(word)
+
+
+def _plain_latin(word: str, census: _Census) -> str:
+    """Undo small capitals where they make up half a word, and letters that look alike beside ASCII ones.
+
+    A single small capital is a word of its own beside such words only: phonetic spelling has single ones too.
+    """
     small = _small_capitals()
-    n_small = sum(char in small for char in word)
-    if n_small >= 2 and 2 * n_small >= len(word):
+    if _is_small(word) or (census.small and len(word) == 1):
         word = _mapped(word, small)
     rest_is_ascii = all(char.isascii() or char in _ALIKE for char in word)
     return _mapped(word, _ALIKE) if rest_is_ascii else word
@@ -182,6 +205,11 @@ def _strict() -> Mapping[str, str]:
 @functools.cache
 def _loose() -> Mapping[str, str]:
     return {**_strict(), **_LOOSE}
+
+
+@functools.cache
+def _loosening() -> dict[int, str]:
+    return str.maketrans({**_ODD, **_small_capitals(), **_loose(), **_ALIKE})
 
 
 @functools.cache

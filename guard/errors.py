@@ -6,6 +6,7 @@ The branch says what the caller would do next, and the command line maps it to a
     ├── UsageError            the user can mend it: the command exits 2
     │   ├── ConfigError       a policy, gate, suite or option says something impossible
     │   └── DataError         an input file is missing, empty or not what it claims to be
+    ├── BlockedError          the policy stopped a request (guard.wrappers.answers, only where it is asked for)
     └── ToolError             the tool or the machine failed: the command exits 4
         ├── AssetError        an asset could not be fetched, verified or placed
         ├── FilterError       a filter raised, hung, or returned something that is not scores

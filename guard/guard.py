@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import operator
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from dataclasses import replace
 
 from guard.audit_log import AuditLog, Decision
-from guard.errors import AssayError, ConfigError, GeneratorError
+from guard.drawing import SharedGenerator, admit, as_generator, draw, notices, wording_of
+from guard.errors import ConfigError, OutputError
 from guard.judge import Judge, Judgement
 from guard.policy import Policy
+from guard.request import Origin
 from guard.schema import Action, Filter, Generator, Response, Stage, Verdict
+from guard.stream import AsyncGuardedStream, Ended, GuardedStream, Rewrite, Screen
+from guard.streamed_request import StreamedRequest, in_threads
+from guard.vault import Vault
 
 __all__ = ["Guard"]
 
 _TIMEOUT_S = 30.0
-_REGENERATIONS = 2
-
-
-@dataclass
-class _Request:
-    """One prompt on its way through the guard."""
-
-    prompt: str
-    asked: str  # the prompt as the generator gets it
-    verdict: Verdict
-    seed: int
-    briefs: list[str | None]  # one a verdict: its error without the words of exceptions
-    drawn: list[Verdict] = field(default_factory=list)
-    output: str | None = None
-    released: str | None = None
-    error: str | None = None
-    error_brief: str | None = None
-
-    @property
-    def action(self) -> Action:
-        return max(self.verdict.action, self.drawn[-1].action if self.drawn else Action.ALLOW)
 
 
 class Guard:
@@ -51,12 +35,15 @@ class Guard:
         What judges prompts and what judges outputs. They are given canonical text. Where several provide the same
         category, the highest score counts.
     audit_log : AuditLog or None
-        Gets exactly one record a request, before its text is returned.
+        Gets exactly one record a request, before its text is returned; of a stream, before its last piece is.
     filter_timeout_s : float or None
         How long one filter may take over a batch, repeats included, before it counts as hung, in seconds. None
         takes the policy's, or else 30. It grows with the size: that long for each started 100,000 characters. Texts
         over 4,000 characters are judged one by one, each with a limit of its own: to bound the time of a request,
         bound the length of its text.
+    on_review : callable or None
+        Gets the record of every request whose action is REVIEW, before its text is returned: the way to the people
+        who review. Where it raises, the text is not returned.
 
     Raises
     ------
@@ -67,10 +54,13 @@ class Guard:
     Notes
     -----
     What an action does: ALLOW and REVIEW pass. REDACT puts ``[category]`` in place of the spans that a Locator
-    finds, and the result is judged again; without spans, or where something still fires, it blocks. REGENERATE
-    draws again with another seed, twice at most, then blocks; a prompt is blocked at once. BLOCK gives the
-    policy's message. Whatever a filter fails to score gets the policy's ``on_error``, or the action that the other
-    filters ask for where that is stricter.
+    finds, or a vault's placeholder in a prompt, and the result is judged again; without spans, or where something
+    still fires, it blocks. REGENERATE draws again with another seed and the policy's note, as often as the policy says,
+    then blocks; a prompt, or a text that streams, is blocked at once. BLOCK gives the policy's message. Whatever a
+    filter fails to score gets the policy's ``on_error``, or the action that the other filters ask for where that is
+    stricter.
+
+    A guard may be used by many threads and tasks at once. What they ask at the same moment is scored together.
 
     Examples
     --------
@@ -91,20 +81,23 @@ class Guard:
         outputs: Sequence[Filter[str]],
         audit_log: AuditLog | None = None,
         filter_timeout_s: float | None = None,
+        on_review: Callable[[Decision], None] | None = None,
     ) -> None:
         timeout_s = policy.filter_timeout_s if filter_timeout_s is None else filter_timeout_s
         timeout_s = _TIMEOUT_S if timeout_s is None else timeout_s
         self._judge = Judge(policy, {"input": inputs, "output": outputs}, timeout_s=timeout_s)
-        self._generator = _as_generator(generator)
-        self._audit_log = audit_log
-        self._policy_name = f"{policy.name}@{policy.digest[:12]}"
+        self._generator = as_generator(generator)
+        self._audit_log, self._on_review = audit_log, on_review
+        self._origin = Origin(f"{policy.name}@{policy.digest[:12]}", self._judge.names)
 
     @property
     def policy(self) -> Policy:
         """The policy in force."""
         return self._judge.policy
 
-    def generate(self, prompts: Sequence[str], *, seed: int | Sequence[int] = 0) -> list[Response]:
+    def generate(
+        self, prompts: Sequence[str], *, seed: int | Sequence[int] = 0, vault: Vault | None = None
+    ) -> list[Response]:
         """Generate one guarded output for each prompt.
 
         Parameters
@@ -112,6 +105,8 @@ class Guard:
         prompts : sequence of str
         seed : int or sequence of int
             One for all prompts, or one a prompt.
+        vault : Vault or None
+            Of the conversation: what is redacted in the prompts is kept in it, and restored in the outputs.
 
         Returns
         -------
@@ -128,22 +123,22 @@ class Guard:
         ConfigError
             When the guard has no generator, or the seeds do not match the prompts.
         """
-        generator = self._generator
-        if generator is None:
-            raise ConfigError("this guard has no generator: give it one, or use check")
+        generator = self._asked_generator()
         prompts = _texts(prompts, "prompts")
         seeds = _seeds(seed, len(prompts))
-        requests = self._admitted(prompts, seeds)
+        requests = admit(self._judge, prompts, seeds, vault)
         try:
-            self._draw(generator, [request for request in requests if request.action != Action.BLOCK])
+            passed = [request for request in requests if request.action != Action.BLOCK]
+            draw(generator, self._judge, passed, vault)
         except BaseException as error:
             for request in requests:
-                request.error, request.released = f"generation failed: {error}", None
-                request.error_brief = f"generation failed: {type(error.__cause__ or error).__name__}"
+                request.fail(error)
             raise
         finally:
-            self._record([self._decision(request, generator.name) for request in requests])
-        return [self._response(request) for request in requests]
+            origin = replace(self._origin, generator=generator.name)
+            self._record([request.decision("generate", origin) for request in requests])
+        responses = [request.response(self.policy.message) for request in requests]
+        return responses if vault is None else [replace(r, text=vault.restore(r.text)) for r in responses]
 
     def check(self, texts: Sequence[str], *, stage: Stage) -> list[Verdict]:
         """Judge texts without generating anything.
@@ -166,116 +161,190 @@ class Guard:
         OutputError
             When the audit log cannot be written.
         """
+        self._check_stage(stage)
+        judged = self._judge.judge(_texts(texts, "texts"), stage)
+        self._record([self._checked(one, one.text, one.text) for one in judged])
+        return [one.verdict for one in judged]
+
+    def apply(self, texts: Sequence[str], *, stage: Stage, vault: Vault | None = None) -> list[Judgement]:
+        """Judge texts and redact where the policy says so, without generating anything.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        stage : {"input", "output"}
+        vault : Vault or None
+            Of the conversation: gives the placeholders and keeps what is redacted.
+
+        Returns
+        -------
+        list of Judgement
+            In the order of the texts. Where the action of a verdict is BLOCK or REGENERATE, the text is not to be used.
+
+        Raises
+        ------
+        ConfigError
+            When there is no such stage, or the guard has no filter for it.
+        OutputError
+            When the audit log cannot be written.
+        """
+        self._check_stage(stage)
+        texts = _texts(texts, "texts")
+        judged = self._judge.enforce(texts, stage, wording=wording_of(vault, stage))
+        self._record([self._checked(one, text, one.text) for one, text in zip(judged, texts, strict=True)])
+        return judged
+
+    def stream(self, prompt: str, *, seed: int = 0, vault: Vault | None = None) -> GuardedStream:
+        """Generate one output and give it out piece by piece, each piece once it is judged.
+
+        Parameters
+        ----------
+        prompt : str
+        seed : int
+        vault : Vault or None
+            As for :meth:`generate`.
+
+        Returns
+        -------
+        GuardedStream
+            An iterator of released text. Nothing runs before its first step, which judges the prompt. A generator that
+            cannot stream is run whole first.
+
+        Raises
+        ------
+        ConfigError
+            When the guard has no generator.
+        GeneratorError
+            While iterating: when the generator fails. What was given out before had passed.
+        OutputError
+            While iterating: when the record cannot be written; the last piece is then not given out.
+        """
+        request = self._streamed(prompt, seed, vault)
+        return GuardedStream(
+            request.chunks,
+            Screen(self._judge, wording=wording_of(vault, "output")),
+            on_end=lambda ended: self._end(request, ended),
+            rewrite=_restorer(vault),
+        )
+
+    def screen(self, chunks: Iterable[str]) -> GuardedStream:
+        """Guard text that comes in chunks from elsewhere.
+
+        Parameters
+        ----------
+        chunks : iterable of str
+            Read as the result is read.
+
+        Returns
+        -------
+        GuardedStream
+            An iterator of released text.
+        """
+        return GuardedStream(lambda _stream: chunks, self.open_screen(), on_end=self.close_screen)
+
+    def open_screen(self, *, vault: Vault | None = None) -> Screen:
+        """Return what judges one text that the caller pushes in himself; tell :meth:`close_screen` how it ended.
+
+        For texts that come interleaved, such as the choices of one streaming answer; otherwise use :meth:`screen`.
+        """
+        self._check_stage("output")
+        return Screen(self._judge, wording=wording_of(vault, "output"))
+
+    def close_screen(self, ended: Ended) -> str:
+        """Make the record of a text that was pushed in; return the notice that follows it.
+
+        Raises
+        ------
+        OutputError
+            When the audit log cannot be written.
+        """
+        verdict = ended.screen.verdict()
+        said = notices(self.policy, [verdict]) if ended.how == "finished" else ""
+        judged = Judgement(verdict, ended.screen.text, ended.screen.brief())
+        self._record([self._checked(judged, judged.text, ended.screen.released + said)])
+        return said
+
+    async def agenerate(
+        self, prompts: Sequence[str], *, seed: int | Sequence[int] = 0, vault: Vault | None = None
+    ) -> list[Response]:
+        """Do as :meth:`generate`, without blocking the event loop."""
+        return await asyncio.to_thread(self.generate, prompts, seed=seed, vault=vault)
+
+    async def acheck(self, texts: Sequence[str], *, stage: Stage) -> list[Verdict]:
+        """Do as :meth:`check`, without blocking the event loop."""
+        return await asyncio.to_thread(self.check, texts, stage=stage)
+
+    async def aapply(self, texts: Sequence[str], *, stage: Stage, vault: Vault | None = None) -> list[Judgement]:
+        """Do as :meth:`apply`, without blocking the event loop."""
+        return await asyncio.to_thread(self.apply, texts, stage=stage, vault=vault)
+
+    def astream(self, prompt: str, *, seed: int = 0, vault: Vault | None = None) -> AsyncGuardedStream:
+        """Do as :meth:`stream`, for ``async for``; generator and filters run in threads."""
+        request = self._streamed(prompt, seed, vault)
+        return AsyncGuardedStream(
+            lambda stream: in_threads(request.chunks(stream)),
+            Screen(self._judge, wording=wording_of(vault, "output")),
+            on_end=lambda ended: self._end(request, ended),
+            rewrite=_restorer(vault),
+        )
+
+    def ascreen(self, chunks: AsyncIterable[str]) -> AsyncGuardedStream:
+        """Do as :meth:`screen`, for text that comes asynchronously."""
+        return AsyncGuardedStream(lambda _stream: chunks, self.open_screen(), on_end=self.close_screen)
+
+    def _asked_generator(self) -> SharedGenerator:
+        if self._generator is None:
+            raise ConfigError("this guard has no generator: give it one, or use check")
+        return self._generator
+
+    def _check_stage(self, stage: Stage) -> None:
         if stage not in ("input", "output"):
             raise ConfigError(f"unknown stage {stage!r}: expected 'input' or 'output'")
         if not self._judge.has_filters(stage):
             raise ConfigError(f"this guard has no {stage} filters, so nothing would be judged: give it some")
-        judged = self._judge.judge(_texts(texts, "texts"), stage)
-        self._record([self._checked(one) for one in judged])
-        return [one.verdict for one in judged]
 
-    def _admitted(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[_Request]:
-        """Judge the prompts; what is blocked gets its answer here."""
-        requests = []
-        for prompt, seed, judged in zip(prompts, seeds, self._judge.enforce(prompts, "input"), strict=True):
-            verdict = judged.verdict
-            if verdict.action == Action.REGENERATE:  # nobody can draw a prompt again
-                verdict = replace(verdict, action=Action.BLOCK)
-            request = _Request(prompt, judged.text, verdict, seed, [judged.brief])
-            if verdict.action == Action.BLOCK:
-                request.released = self.policy.message
-            requests.append(request)
-        return requests
+    def _streamed(self, prompt: str, seed: int, vault: Vault | None) -> StreamedRequest:
+        generator = self._asked_generator()
+        origin = replace(self._origin, generator=generator.name)
+        [prompt], [seed] = _texts([prompt], "prompts"), _seeds(seed, 1)
+        return StreamedRequest(self._judge, generator, origin, prompt, seed, vault)
 
-    def _draw(self, generator: Generator[str], requests: Sequence[_Request]) -> None:
-        """Generate for the requests and judge what comes, drawing again where the policy says so."""
-        first_seeds = {id(request): request.seed for request in requests}
-        pending = list(requests)
-        for attempt in range(_REGENERATIONS + 1):
-            if attempt:
-                for request in pending:
-                    request.seed = _derived_seed(first_seeds[id(request)], attempt)
-            self._draw_once(generator, pending)
-            pending = [request for request in pending if request.action == Action.REGENERATE]
-        for request in pending:
-            request.drawn[-1] = replace(request.drawn[-1], action=Action.BLOCK)
-            request.released = self.policy.message
+    def _end(self, request: StreamedRequest, ended: Ended) -> str:
+        decision, said = request.end(ended)
+        self._record([decision] if decision is not None else [])
+        return said
 
-    def _draw_once(self, generator: Generator[str], requests: Sequence[_Request]) -> None:
-        outputs = _outputs(generator, requests)
-        for request, output, judged in zip(requests, outputs, self._judge.enforce(outputs, "output"), strict=True):
-            request.output = output
-            request.drawn.append(judged.verdict)
-            request.briefs.append(judged.brief)
-            request.released = self.policy.message if judged.verdict.action == Action.BLOCK else judged.text
-
-    def _decision(self, request: _Request, generator_name: str) -> Decision:
-        return Decision(
-            kind="generate",
-            policy=self._policy_name,
-            filters=self._judge.names,
-            action=request.action,
-            verdicts=(request.verdict, *request.drawn),
-            prompt=request.prompt,
-            output=request.output,
-            released=request.released,
-            generator=generator_name,
-            seed=request.seed,
-            error=request.error,
-            error_brief=request.error_brief,
-            verdict_briefs=tuple(request.briefs),
-        )
-
-    def _checked(self, judged: Judgement) -> Decision:
-        verdict, text = judged.verdict, judged.text
+    def _checked(self, judged: Judgement, text: str, released: str) -> Decision:
+        verdict = judged.verdict
         return Decision(
             kind="check",
-            policy=self._policy_name,
-            filters=self._judge.names,
+            policy=self._origin.policy,
+            filters=self._origin.filters,
             action=verdict.action,
             verdicts=(verdict,),
             prompt=text if verdict.stage == "input" else None,
             output=text if verdict.stage == "output" else None,
+            released=released if released != text else None,
             verdict_briefs=(judged.brief,),
         )
 
     def _record(self, decisions: Sequence[Decision]) -> None:
         if self._audit_log is not None and decisions:
             self._audit_log.extend(decisions)
-
-    def _response(self, request: _Request) -> Response:
-        released = self.policy.message if request.released is None else request.released
-        drawn = request.drawn[-1] if request.drawn else None
-        return Response(released, request.verdict, drawn, request.output, request.action)
+        for decision in decisions if self._on_review is not None else ():
+            if decision.action == Action.REVIEW and self._on_review is not None:
+                _hand_over(self._on_review, decision)
 
 
-def _as_generator(generator: Generator[str] | Callable[[str], str] | None) -> Generator[str] | None:
-    if generator is None or isinstance(generator, Generator):
-        return generator
-    if not callable(generator):
-        raise ConfigError(f"{generator!r} is no generator: give an object with name and generate, or a function")
-    from guard.generators.callable import CallableGenerator
-
-    return CallableGenerator(generator)
-
-
-def _outputs(generator: Generator[str], requests: Sequence[_Request]) -> list[str]:
-    """One text a request, or a GeneratorError."""
-    if not requests:
-        return []
+def _hand_over(on_review: Callable[[Decision], None], decision: Decision) -> None:
     try:
-        outputs = list(generator.generate([r.asked for r in requests], seed=[r.seed for r in requests]))
-    except AssayError:
-        raise
+        on_review(decision)
     except Exception as error:
-        raise GeneratorError(f"generator {generator.name} raised {type(error).__name__}: {error}") from error
-    if len(outputs) != len(requests) or not all(isinstance(output, str) for output in outputs):
-        kinds = sorted({type(output).__name__ for output in outputs})
-        found = f"{len(outputs)} outputs ({', '.join(kinds) or 'nothing'})"
-        raise GeneratorError(
-            f"generator {generator.name} gave {found} for {len(requests)} prompts, expected a str each"
-        )
-    return outputs
+        raise OutputError(f"the request could not be handed to review: {type(error).__name__}: {error}") from error
+
+
+def _restorer(vault: Vault | None) -> Rewrite | None:
+    return None if vault is None else vault.restorer()
 
 
 def _texts(texts: Sequence[str], what: str) -> list[str]:
@@ -293,8 +362,3 @@ def _seeds(seed: int | Sequence[int], n_prompts: int) -> list[int]:
     if len(seed) != n_prompts:
         raise ConfigError(f"{len(seed)} seeds for {n_prompts} prompts: give one for all, or one a prompt")
     return [operator.index(one) for one in seed]
-
-
-def _derived_seed(seed: int, attempt: int) -> int:
-    """Another seed in [0, 2**31), a function of the first and of how often was drawn."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{attempt}".encode()).digest()[:4], "big") >> 1

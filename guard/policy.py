@@ -1,34 +1,36 @@
-"""Thresholds and actions, read from TOML, and the pure decision from scores to a verdict."""
+"""Thresholds and actions, and the pure decision from scores to a verdict."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import math
-import threading
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from guard.certificate import Certificate
 from guard.errors import ConfigError, FilterError
+from guard.policy_file import MOST_REGENERATIONS, parse_policy, read_policy
+from guard.policy_values import (
+    STAGES,
+    check_integer,
+    check_one_of,
+    check_seconds,
+    check_text,
+    check_threshold,
+    short,
+    shown,
+)
 from guard.schema import Action, Stage, Verdict
 
-__all__ = ["Policy"]
+__all__ = ["Policy", "Rule"]
 
 Rule = tuple[float, Action]
 """A threshold in [0, 1], and what happens at or over it."""
 
-_SHIPPED = ("permissive", "standard")
-_STAGES: tuple[Stage, ...] = ("input", "output")
-_TOP_KEYS = ("filter_timeout_s", "message", "name", "on_error", *_STAGES)
-_RULE_KEYS = ("action", "threshold")
-_ACTIONS = tuple(action.name.lower() for action in Action)
-_MOST_SHOWN = 60  # characters of a value in a message
 _MESSAGE = "This request was stopped by the content policy."
+_NOTE = "Your last answer was withheld ({reasons}). Answer again without that, or say that you cannot."
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,24 @@ class Policy:
     filter_timeout_s : float or None
         How long a filter may take over a batch before it counts as hung, in seconds, see
         :class:`guard.guard.Guard`; at most ``threading.TIMEOUT_MAX``. None leaves it to the guard.
+    regenerations : int
+        How often an output on which a rule with the action REGENERATE fires is drawn again before it is blocked,
+        0 to 10.
+    regenerate_note : str
+        What the model is told before it writes again; each ``{reasons}`` stands for the names of the categories
+        that fired. Empty: nothing, only the seed differs.
+    on_error_for : mapping of str to Action
+        In place of `on_error` for single kinds of filters; the kind is a filter's name before the ``@``.
+    notices : mapping of (stage, category) to str
+        What is appended to the released text when that rule fires and the text is not blocked.
+    certificates : mapping of (stage, category) to Certificate
+        What a calibrated threshold promises. Decides nothing.
 
     Raises
     ------
     ConfigError
-        When a threshold, action, stage or timeout is impossible.
+        When a value is impossible, a notice or certificate belongs to no rule, or a certificate is of another
+        threshold than its rule's.
 
     Examples
     --------
@@ -65,19 +80,56 @@ class Policy:
     on_error: Action = Action.BLOCK
     message: str = _MESSAGE
     filter_timeout_s: float | None = None
+    regenerations: int = 2
+    regenerate_note: str = _NOTE
+    on_error_for: Mapping[str, Action] = field(default_factory=dict)
+    notices: Mapping[tuple[Stage, str], str] = field(default_factory=dict)
+    certificates: Mapping[tuple[Stage, str], Certificate] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        where = f"policy {short(self.name)}"
         for (stage, category), (threshold, action) in self.thresholds.items():
-            where = f"policy {_short(self.name)}: {_short(str(stage))}.{_short(str(category))}"
-            _one_of(stage, _STAGES, "stage", where)
-            if not isinstance(action, Action):
-                raise ConfigError(f"{where}.action: {_shown(action)} is not an Action")
-            _threshold(threshold, f"{where}.threshold")
-        if not isinstance(self.on_error, Action):
-            raise ConfigError(f"policy {_short(self.name)}: on_error: {_shown(self.on_error)} is not an Action")
+            rule = _rule_name(where, stage, category)
+            check_one_of(stage, STAGES, "stage", rule)
+            _check_is_action(action, f"{rule}.action")
+            check_threshold(threshold, f"{rule}.threshold")
+        _check_is_action(self.on_error, f"{where}: on_error")
         if self.filter_timeout_s is not None:
-            _seconds(self.filter_timeout_s, f"policy {_short(self.name)}: filter_timeout_s")
-        object.__setattr__(self, "thresholds", dict(self.thresholds))
+            check_seconds(self.filter_timeout_s, f"{where}: filter_timeout_s")
+        check_integer(self.regenerations, f"{where}: regenerations", 0, MOST_REGENERATIONS)
+        check_text(self.regenerate_note, f"{where}: regenerate_note", may_be_empty=True)
+        self._check_kinds(where)
+        self._check_notices(where)
+        self._check_certificates(where)
+        for key in ("thresholds", "on_error_for", "notices", "certificates"):
+            object.__setattr__(self, key, dict(getattr(self, key)))
+
+    def _check_kinds(self, where: str) -> None:
+        for kind, action in self.on_error_for.items():
+            _check_is_action(action, f"{where}: on_error_for.{short(kind)}")
+            if not kind.strip() or "@" in kind or ":" in kind:
+                raise ConfigError(
+                    f"{where}: on_error_for has the key {shown(kind)}: expected the kind of a filter, such as 'encoder'"
+                )
+
+    def _check_notices(self, where: str) -> None:
+        for key, notice in self.notices.items():
+            rule = _rule_name(where, *key)
+            check_text(notice, f"{rule}.notice")
+            if key not in self.thresholds:
+                raise ConfigError(f"{rule} has a notice and no threshold: give it a rule")
+
+    def _check_certificates(self, where: str) -> None:
+        for key, certificate in self.certificates.items():
+            rule = _rule_name(where, *key)
+            if key not in self.thresholds:
+                raise ConfigError(f"{rule} has a certificate and no threshold: delete the certificate")
+            threshold = self.thresholds[key][0]
+            if certificate.threshold != threshold:
+                raise ConfigError(
+                    f"{rule}: threshold is {threshold!r}, and its certificate is of {certificate.threshold!r}: "
+                    f"delete the certificate or calibrate again"
+                )
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Policy:
@@ -93,18 +145,7 @@ class Policy:
         ConfigError
             See :meth:`from_toml`.
         """
-        if name_or_path in _SHIPPED:
-            shipped = resources.files("guard").joinpath("policies", f"{name_or_path}.toml")
-            return _parse(shipped.read_bytes(), f"{name_or_path}.toml")
-        path = Path(name_or_path)
-        try:
-            is_path = bool(path.suffix) or path.exists()
-        except OSError as error:  # a name that no file can have, or a folder that may not be looked into
-            raise _unreadable(path, error) from error
-        if is_path:
-            return cls.from_toml(path)
-        shown, hint = _shown(str(name_or_path)), _nearest(str(name_or_path), _SHIPPED)
-        raise ConfigError(f"no policy named {shown}{hint}: give {_listed(_SHIPPED)}, or the path of a TOML file")
+        return cls.parse(*read_policy(name_or_path))
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Policy:
@@ -124,15 +165,45 @@ class Policy:
             When the file is missing or not TOML, or a key or value is unknown; the message names the file, the
             key, and the nearest key that exists.
         """
+        return cls.parse(*read_policy(Path(path)))
+
+    @classmethod
+    def parse(cls, data: bytes, source: str) -> Policy:
+        """Read a policy from the bytes of a TOML file, which messages call `source`.
+
+        Raises
+        ------
+        ConfigError
+            See :meth:`from_toml`.
+        """
+        fields = parse_policy(data, source)
         try:
-            data = Path(path).read_bytes()
-        except (OSError, ValueError) as error:
-            raise _unreadable(Path(path), error) from error
-        return _parse(data, str(path))
+            return cls(**fields)
+        except ConfigError as error:  # of two values that contradict each other; it knows the name, not the file
+            detail = str(error).removeprefix(f"policy {short(fields['name'])}")
+            raise ConfigError(f"policy {source}{detail}") from error
 
     def categories(self, stage: Stage) -> tuple[str, ...]:
         """Return the categories that have a threshold in `stage`, sorted."""
         return tuple(sorted(category for at, category in self.thresholds if at == stage))
+
+    def on_error_of(self, filter_name: str) -> Action:
+        """Return what happens when the filter of this name, ``kind@digest``, fails."""
+        return self.on_error_for.get(filter_name.partition("@")[0], self.on_error)
+
+    def note_for(self, categories: Sequence[str]) -> str:
+        """Return what the model is told before it writes again, with the categories that fired; empty for nothing."""
+        return self.regenerate_note.replace("{reasons}", ", ".join(categories))
+
+    def notices_for(self, verdict: Verdict) -> tuple[str, ...]:
+        """Return what is to be appended to a released text: each notice of a rule that fired once, worst first.
+
+        None where the verdict is to block.
+        """
+        if verdict.action == Action.BLOCK:
+            return ()
+        found = (self.notices.get((verdict.stage, category)) for category in verdict.triggered)
+        return tuple(dict.fromkeys(notice for notice in found if notice is not None))
 
     def decide(self, scores: Mapping[str, float], stage: Stage) -> Verdict:
         """Turn the scores of one text into a verdict.
@@ -173,118 +244,20 @@ class Policy:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything that decides, as 64 hexadecimal digits; the name is not part of it."""
-        rules = sorted([*key, float(rule[0]), rule[1].name] for key, rule in self.thresholds.items())
-        parts = [rules, self.on_error.name, self.message, self.filter_timeout_s]
+        """SHA-256 of everything that decides, as 64 hexadecimal digits; name and certificates are no part of it."""
+        parts: list[Any] = [
+            sorted([*key, float(rule[0]), rule[1].name] for key, rule in self.thresholds.items()),
+            [self.on_error.name, sorted([kind, action.name] for kind, action in self.on_error_for.items())],
+            [self.message, self.filter_timeout_s, self.regenerations, self.regenerate_note],
+            sorted([*key, notice] for key, notice in self.notices.items()),
+        ]
         return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _parse(data: bytes, source: str) -> Policy:
-    try:
-        table = tomllib.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"policy {source} is not UTF-8 (byte {error.start})") from error
-    except (ValueError, RecursionError) as error:  # a plain ValueError: a number of thousands of digits
-        reason = "nested too deep" if isinstance(error, RecursionError) else _short(str(error), 2 * _MOST_SHOWN)
-        raise ConfigError(f"policy {source} is not valid TOML: {reason}") from error
-    _known(table, _TOP_KEYS, f"policy {source}")
-    thresholds = {(stage, name): rule for stage in _STAGES for name, rule in _rules(table, stage, source)}
-    on_error = _text(table, "on_error", source, default="block")
-    timeout = table.get("filter_timeout_s")
-    if timeout is not None:
-        timeout = _seconds(timeout, f"policy {source}: filter_timeout_s")
-    return Policy(
-        name=_text(table, "name", source, default=Path(source).stem),
-        thresholds=thresholds,
-        on_error=_action(on_error, f"policy {source}: on_error"),
-        message=_text(table, "message", source, default=_MESSAGE),
-        filter_timeout_s=timeout,
-    )
+def _check_is_action(value: object, where: str) -> None:
+    if not isinstance(value, Action):
+        raise ConfigError(f"{where}: {shown(value)} is not an Action")
 
 
-def _rules(table: Mapping[str, Any], stage: Stage, source: str) -> Iterable[tuple[str, Rule]]:
-    categories = table.get(stage, {})
-    if not isinstance(categories, dict):
-        raise ConfigError(f"policy {source}: {stage} must be tables such as [{stage}.toxicity]")
-    for category, rule in categories.items():
-        where = f"policy {source}: {stage}.{_short(category)}"
-        if not isinstance(rule, dict):
-            raise ConfigError(f"{where} must be a table with the keys {_listed(_RULE_KEYS)}")
-        _known(rule, _RULE_KEYS, where)
-        for key in _RULE_KEYS:
-            if key not in rule:
-                raise ConfigError(f"{where} lacks {key}: give both {_listed(_RULE_KEYS)}")
-        threshold = _threshold(rule["threshold"], f"{where}.threshold")
-        yield category, (threshold, _action(rule["action"], f"{where}.action"))
-
-
-def _known(table: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
-    for key in table:
-        if key not in keys:
-            raise ConfigError(
-                f"{where}: unknown key {_shown(key)}{_nearest(key, keys)}; known: {_listed(sorted(keys))}"
-            )
-
-
-def _text(table: Mapping[str, Any], key: str, source: str, *, default: str) -> str:
-    value = table.get(key, default)
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"policy {source}: {key} is {_shown(value)}: expected a text that is not empty")
-    return value
-
-
-def _threshold(value: object, where: str) -> float:
-    return _number(value, where, 0.0, 1.0, "a number in [0, 1]")
-
-
-def _seconds(value: object, where: str) -> float:
-    rule = f"a positive number of seconds, {threading.TIMEOUT_MAX:.0f} at most"
-    return _number(value, where, math.nextafter(0.0, 1.0), threading.TIMEOUT_MAX, rule)
-
-
-def _number(value: object, where: str, low: float, high: float, rule: str) -> float:
-    # Compared before float(), which cannot take any int; NaN compares false.
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise ConfigError(f"{where} is {_shown(value)}: expected {rule}")
-    return float(value)
-
-
-def _action(value: object, where: str) -> Action:
-    _one_of(value, _ACTIONS, "action", where)
-    return Action[str(value).upper()]
-
-
-def _one_of(value: object, allowed: tuple[str, ...], kind: str, where: str) -> None:
-    if value not in allowed:
-        hint = _nearest(value, allowed) if isinstance(value, str) else ""
-        raise ConfigError(f"{where}: unknown {kind} {_shown(value)}{hint}; known: {_listed(allowed)}")
-
-
-def _nearest(given: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(given[:_MOST_SHOWN].lower(), list(known), n=1, cutoff=0.5)
-    return f" (did you mean {found[0]!r}?)" if found else ""
-
-
-def _shown(value: object) -> str:
-    """Return a value as a message shows it."""
-    if isinstance(value, str):
-        return repr(_short(value))
-    try:
-        return _short(repr(value))
-    except ValueError:  # Python writes no int of more than some thousand digits
-        return f"{type(value).__name__} too long to show"
-
-
-def _short(text: str, most: int = _MOST_SHOWN) -> str:
-    """Return one line, without its middle where it is long."""
-    text = " ".join(text.split())
-    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 3 :]}"
-
-
-def _unreadable(path: Path, error: Exception) -> ConfigError:
-    reason = getattr(error, "strerror", None) or str(error)
-    return ConfigError(f"policy {_short(str(path), 4 * _MOST_SHOWN)} cannot be read: {reason}")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
+def _rule_name(where: str, stage: str, category: str) -> str:
+    return f"{where}: {short(str(stage))}.{short(str(category))}"

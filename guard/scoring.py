@@ -37,10 +37,13 @@ class Fault:
         One line, in the words of the exception, which may quote the text.
     brief : str
         Names the filter and the kind of fault, and never holds a part of the text.
+    filter_name : str
+        Empty where no single filter is to blame.
     """
 
     detail: str
     brief: str
+    filter_name: str = ""
 
 
 @dataclass
@@ -117,17 +120,17 @@ class FilterRunner:
         """Describe an error of this filter."""
         detail = _one_line(str(error))
         if isinstance(error, _OwnError):
-            return Fault(detail, detail)
+            return Fault(detail, detail, self.name)
         root: BaseException = error
         for _ in range(_MAX_CAUSES):
             root = root.__cause__ or root
-        return Fault(detail, f"filter {self.name} failed: {type(root).__name__}")
+        return Fault(detail, f"filter {self.name} failed: {type(root).__name__}", self.name)
 
     def _score_group(self, texts: Sequence[str]) -> list[Mapping[str, float] | Fault]:
         """Score texts in one call, or in halves where that fails, all within one time limit."""
         deadline = time.monotonic() + self._seconds(texts)
         late = f"filter {self.name} did not reach the text in time"
-        results: list[Mapping[str, float] | Fault] = [Fault(late, late)] * len(texts)
+        results: list[Mapping[str, float] | Fault] = [Fault(late, late, self.name)] * len(texts)
         pending = [(0, len(texts))]
         calls = 0
         while pending and calls < _MAX_CALLS and (not calls or time.monotonic() < deadline):

@@ -22,22 +22,57 @@ MOST_LINES_A_FUNCTION = 60
 
 # What each room of the runtime may import besides itself. A room that is not listed may import `FOUNDATION` only.
 FOUNDATION = {"guard.errors", "guard.schema", "guard.canonical", "guard.confusables", "guard.codepoints"}
-FOUNDATION |= {"guard.assets", "guard.cache", "guard.catalogue", "guard.wheels"}
+FOUNDATION |= {"guard.assets", "guard.cache", "guard.catalogue", "guard.wheels", "guard.views", "guard.segments"}
+FOUNDATION |= {"guard.offsets", "guard.unseen"}
+POLICY = {"guard.policy", "guard.policy_file", "guard.policy_values", "guard.certificate"}
+JUDGE = {*POLICY, "guard.scoring", "guard.release", "guard.batcher"}
+REQUEST = {*JUDGE, "guard.judge", "guard.audit_log", "guard.vault", "guard.request"}
 ROOMS = {
     "guard.filters": set(),
     "guard.generators": set(),
-    "guard.policy": set(),
+    "guard.policy_values": set(),
+    "guard.certificate": {"guard.policy_values"},
+    "guard.policy_file": {"guard.policy_values", "guard.certificate"},
+    "guard.policy": POLICY,
     "guard.audit_log": set(),
     "guard.scoring": set(),
-    "guard.judge": {"guard.policy", "guard.scoring"},
-    "guard.guard": {"guard.policy", "guard.judge", "guard.audit_log", "guard.generators.callable"},
+    "guard.batcher": set(),
+    "guard.vault": set(),
+    "guard.steer": {"guard.generators", "guard.judge", *JUDGE},
+    "guard.release": POLICY,
+    "guard.judge": JUDGE,
+    "guard.request": REQUEST,
+    "guard.drawing": {*REQUEST, "guard.generators.callable"},
+    "guard.streamed_request": {*REQUEST, "guard.drawing", "guard.stream"},
+    "guard.stream": {*JUDGE, "guard.judge"},
+    "guard.guard": {*REQUEST, "guard.drawing", "guard.stream", "guard.streamed_request"},
+    "guard.calibrate": {"guard.certificate"},
+    "guard.calibrated_policy": {*POLICY, "guard.calibrate"},
+    "guard.assembled": {"guard.filters", "guard.generators", "guard.guard", "guard.steer", *REQUEST},
+    "guard.wrappers": {"guard.guard", "guard.stream", "guard.drawing", *REQUEST},
     "guard.train": {"guard.filters", "guard.generators"},
 }
 
 # Siblings inside a room that others of the room are built from: shared parts, not peers.
 SHARED_PARTS = {
-    "guard.filters": {"bert", "heads", "windows"},
-    "guard.generators": {"batching", "gguf", "gguf_tokenizer", "seeding"},
+    "guard.filters": {
+        *(
+            "attribution",
+            "bert",
+            "checkpoint",
+            "encoder_text",
+            "grams",
+            "guard_prompts",
+            "guard_template",
+            "heads",
+            "pii_recognizers",
+        ),
+        *("pii_rules", "verdict_tokens", "windows"),
+    },
+    "guard.generators": {
+        *("batching", "decoding_loop", "detokenizing", "gguf", "gguf_tokenizer", "loading", "seeding"),
+    },
+    "guard.wrappers": {"answers", "channel", "chunks", "leaves", "messages", "tool_arguments"},
     "guard.train": None,  # steps of one pipeline
 }
 
@@ -48,7 +83,10 @@ HEAVY = {"torch", "transformers", "sklearn", "pandas", "detoxify", "scipy"}
 LIGHT = [
     *("guard", "guard.audit_log", "guard.canonical", "guard.codepoints", "guard.confusables", "guard.errors"),
     *("guard.filters.callable", "guard.filters.lexical", "guard.guard", "guard.judge", "guard.policy"),
-    *("guard.schema", "guard.scoring"),
+    *("guard.schema", "guard.scoring", "guard.segments", "guard.stream", "guard.vault", "guard.views"),
+    *("guard.policy_file", "guard.policy_values", "guard.certificate", "guard.calibrated_policy", "guard.unseen"),
+    *("guard.offsets", "guard.filters.grams", "guard.filters.ngram", "guard.filters.cascade", "guard.batcher"),
+    *("guard.filters.pii", "guard.filters.pii_rules", "guard.filters.secrets", "guard.filters.domain"),
 ]
 
 

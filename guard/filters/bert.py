@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from guard.errors import FilterError
 
-__all__ = ["BertShape", "Linear", "hidden_states", "linear_names", "load_bert"]
+__all__ = ["BertShape", "Linear", "embed_words", "hidden_states", "linear_names", "load_bert"]
 
 Linear = Callable[[str, Tensor], Tensor]
 """Applies the linear layer of that name to a tensor of shape (..., in_features)."""
@@ -95,10 +95,14 @@ def _norm(weights: Mapping[str, Tensor], name: str, x: Tensor, eps: float) -> Te
     return functional.layer_norm(x, x.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], eps)
 
 
-def _embed(weights: Mapping[str, Tensor], ids: Tensor, eps: float) -> Tensor:
-    """Sum the word, position and segment embeddings and normalise."""
-    x = weights["embeddings.word_embeddings.weight"][ids]
-    x = x + weights["embeddings.position_embeddings.weight"][: ids.shape[1]]
+def embed_words(weights: Mapping[str, Tensor], ids: Tensor) -> Tensor:
+    """Look the word embeddings up: shape (n, t) to (n, t, hidden), without positions and normalisation."""
+    return weights["embeddings.word_embeddings.weight"][ids]
+
+
+def _embed(weights: Mapping[str, Tensor], words: Tensor, eps: float) -> Tensor:
+    """Add the position and segment embeddings to those of the words and normalise."""
+    x = words + weights["embeddings.position_embeddings.weight"][: words.shape[1]]
     x = x + weights["embeddings.token_type_embeddings.weight"][0]
     return _norm(weights, "embeddings.LayerNorm", x, eps)
 
@@ -116,14 +120,15 @@ def _attend(linear: Linear, prefix: str, x: Tensor, bias: Tensor, n_heads: int) 
 
 
 def hidden_states(
-    ids: Tensor, mask: Tensor, *, weights: Mapping[str, Tensor], shape: BertShape, linear: Linear
+    words: Tensor, mask: Tensor, *, weights: Mapping[str, Tensor], shape: BertShape, linear: Linear
 ) -> Tensor:
     """Run the encoder.
 
     Parameters
     ----------
-    ids : Tensor
-        int64, shape (n, t): token ids, padded on the right.
+    words : Tensor
+        int64, shape (n, t): token ids, padded on the right; or float, shape (n, t, hidden): their
+        :func:`embed_words`, through which a gradient can then be followed.
     mask : Tensor
         bool, shape (n, t): True at tokens, False at padding. At least one token in every row.
     weights : mapping of str to Tensor
@@ -142,7 +147,8 @@ def hidden_states(
     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers", section 3; post-norm layers of
     Vaswani et al. 2017, "Attention Is All You Need", section 3.
     """
-    x = _embed(weights, ids, shape.eps)
+    embedded = words if words.is_floating_point() else embed_words(weights, words)
+    x = _embed(weights, embedded, shape.eps)
     bias = torch.zeros(mask.shape, dtype=x.dtype, device=x.device).masked_fill(~mask, float("-inf"))[:, None, None, :]
     for index in range(shape.n_layers):
         layer = f"encoder.layer.{index}"

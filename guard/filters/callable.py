@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -120,6 +122,27 @@ class RegexFilter:
         self._categories = _checked_categories(sources)
         self._patterns = {category: [_compiled(e, category) for e in sources[category]] for category in sources}
         self._name = f"regex@{hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()[:12]}"
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> RegexFilter:
+        """Read patterns from a TOML file: a list of expressions for each category.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        ConfigError
+            When the file is missing or not TOML, or as the constructor does.
+        """
+        try:
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"patterns {path} cannot be read: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"patterns {path} is not valid TOML: {error}") from error
+        return cls(table)
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["head_logits"]
+__all__ = ["head_attention", "head_logits"]
 
 
 def head_logits(hidden: Tensor, mask: Tensor, *, query: Tensor, value: Tensor, bias: Tensor) -> Tensor:
@@ -38,3 +38,8 @@ def head_logits(hidden: Tensor, mask: Tensor, *, query: Tensor, value: Tensor, b
     both = functional.linear(hidden, torch.cat((query, value)))
     attention = both[..., :n_categories].masked_fill(~mask[..., None], float("-inf")).softmax(dim=1)
     return (attention * both[..., n_categories:]).sum(dim=1) + bias
+
+
+def head_attention(hidden: Tensor, mask: Tensor, *, query: Tensor) -> Tensor:
+    """Return how much each category attends to each token in :func:`head_logits`: shape (n, t, k), sums to 1 over t."""
+    return functional.linear(hidden, query).masked_fill(~mask[..., None], float("-inf")).softmax(dim=1)

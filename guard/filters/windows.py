@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["length_batches", "window_token_ids"]
+__all__ = ["length_batches", "window_starts", "window_token_ids"]
 
 
 def window_token_ids(ids: Sequence[int], *, size: int, stride: int) -> list[list[int]]:
@@ -40,11 +40,26 @@ def window_token_ids(ids: Sequence[int], *, size: int, stride: int) -> list[list
     >>> window_token_ids([], size=3, stride=2)
     [[]]
     """
+    return [list(ids[start : start + size]) for start in window_starts(len(ids), size=size, stride=stride)]
+
+
+def window_starts(n_tokens: int, *, size: int, stride: int) -> list[int]:
+    """Return where the windows of :func:`window_token_ids` start.
+
+    Raises
+    ------
+    ValueError
+        `size` below 1, or `stride` outside [1, `size`].
+
+    Examples
+    --------
+    >>> window_starts(5, size=3, stride=2)
+    [0, 2]
+    """
     if size < 1 or not 1 <= stride <= size:
         raise ValueError(f"size={size}, stride={stride}: the rule is 1 <= stride <= size")
-    last = max(0, len(ids) - size)
-    starts = [*range(0, last, stride), last]
-    return [list(ids[start : start + size]) for start in starts]
+    last = max(0, n_tokens - size)
+    return [*range(0, last, stride), last]
 
 
 def length_batches(lengths: Sequence[int], *, token_budget: int) -> list[list[int]]:

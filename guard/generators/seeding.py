@@ -10,7 +10,7 @@ from transformers import LogitsProcessor
 
 from guard.schema import Decoding
 
-__all__ = ["SeededSampler", "uniforms"]
+__all__ = ["SeededSampler", "draw_tokens", "nucleus", "uniforms"]
 
 
 def uniforms(seeds: Sequence[int], n_steps: int) -> torch.Tensor:
@@ -34,6 +34,67 @@ def uniforms(seeds: Sequence[int], n_steps: int) -> torch.Tensor:
 def _invert(mass: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
     """Return the first place at which the running mass exceeds the point; int64, shape (n_rows,)."""
     return torch.searchsorted(mass, point[:, None], right=True)[:, 0]
+
+
+def draw_tokens(logits: torch.Tensor, uniform: torch.Tensor, decoding: Decoding) -> torch.Tensor:
+    """Draw one token for every row, by inverting its cumulative distribution.
+
+    Parameters
+    ----------
+    logits : torch.Tensor
+        Shape (n_rows, n_vocabulary).
+    uniform : torch.Tensor
+        float64, shape (n_rows,), in [0, 1).
+    decoding : Decoding
+        ``temperature`` above 0.
+
+    Returns
+    -------
+    torch.Tensor
+        int64, shape (n_rows,).
+
+    Raises
+    ------
+    FloatingPointError
+        A logit is NaN or all are infinite.
+    """
+    probabilities = torch.softmax(logits.float() / decoding.temperature, dim=-1)
+    uniform = uniform.to(logits.device)
+    if decoding.top_p < 1.0:
+        return _draw_from_nucleus(probabilities, uniform, decoding.top_p)
+    mass = _running(probabilities)
+    return _invert(mass, uniform * mass[:, -1]).clamp(max=logits.shape[-1] - 1)
+
+
+def nucleus(logits: torch.Tensor, decoding: Decoding) -> torch.Tensor:
+    """Tell which tokens are in the smallest set whose mass reaches ``top_p`` (Holtzman et al. 2020, eq. 2).
+
+    Parameters
+    ----------
+    logits : torch.Tensor
+        Shape (n_rows, n_vocabulary).
+    decoding : Decoding
+        ``temperature`` above 0.
+
+    Returns
+    -------
+    torch.Tensor
+        bool, shape (n_rows, n_vocabulary).
+    """
+    probabilities = torch.softmax(logits.float() / decoding.temperature, dim=-1)
+    ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    inside = _running(ordered) - ordered < decoding.top_p
+    return torch.zeros_like(inside).scatter_(-1, order, inside)
+
+
+def _draw_from_nucleus(probabilities: torch.Tensor, uniform: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Draw from the smallest set of tokens whose mass reaches `top_p`."""
+    ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    mass = _running(ordered)
+    last = (mass - ordered < top_p).sum(-1) - 1
+    point = uniform * mass.gather(-1, last[:, None])[:, 0]
+    place = torch.minimum(_invert(mass, point), last)
+    return order.gather(-1, place[:, None])[:, 0]
 
 
 class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # transformers ships no types
@@ -67,22 +128,9 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # transformers ship
         FloatingPointError
             A logit is NaN or all are infinite.
         """
-        probabilities = torch.softmax(logits.float() / self._decoding.temperature, dim=-1)
-        uniform = self._uniforms[:, self._step].to(logits.device)
+        uniform = self._uniforms[:, self._step]
         self._step += 1
-        if self._decoding.top_p < 1.0:
-            return self._draw_from_nucleus(probabilities, uniform)
-        mass = _running(probabilities)
-        return _invert(mass, uniform * mass[:, -1]).clamp(max=logits.shape[-1] - 1)
-
-    def _draw_from_nucleus(self, probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-        """Draw from the smallest set of tokens whose mass reaches ``top_p`` (Holtzman et al. 2020, eq. 2)."""
-        ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
-        mass = _running(ordered)
-        last = (mass - ordered < self._decoding.top_p).sum(-1) - 1
-        point = uniform * mass.gather(-1, last[:, None])[:, 0]
-        place = torch.minimum(_invert(mass, point), last)
-        return order.gather(-1, place[:, None])[:, 0]
+        return draw_tokens(logits, uniform, self._decoding)
 
 
 def _running(probabilities: torch.Tensor) -> torch.Tensor:

@@ -23,20 +23,22 @@ weights when the filter is loaded. Written by `python -m guard.train.card`; do n
 
 {passes}
 
-A fifth of the rows, harmful and harmless alike, is garbled in training (swapped, dropped or masked letters, leetspeak,
-spacing, case). Scores are calibrated by Platt scaling on validation rows with both classes weighted alike.
+A fifth to a quarter of the rows, harmful and harmless alike, is garbled in training (swapped, dropped or masked
+letters, missing vowels, leetspeak, spacing, case). {emoji}The weights are a running average over the
+last steps. Scores are calibrated by Platt scaling on validation rows with both classes weighted alike.
 """
 
 _ONE_RUN = (
-    "- Pass {number}: {n_rows:,} rows ({replay:.0%} of the public rows below, own sentences drawn with seed {seed}), "
-    "{n_tokens:,} tokens, learning rate {learning_rate}, {cpu_minutes} CPU minutes."
+    "- Pass {number}: {n_rows:,} rows to draw from ({replay:.0%} of the large public sets, own sentences drawn with "
+    "seed {seed}), {n_tokens:,} tokens seen, learning rate {learning_rate}, {cpu_minutes} CPU minutes."
 )
 
 _DATA = """## Data
 
 Only permissive licences. Published test splits, and every text that also occurs in one, are left out; a quarter of
 each public set on speech is kept for the audit's independent judge. Jailbreak prompts are split by groups of
-near-duplicates. `own:` rows were written for this project (`guard/train/phrases.toml`).
+near-duplicates. `own:` rows were written for this project (`guard/train/phrases*.toml`). Rows are those to draw from: a
+pass that ends by the clock sees a random part of them.
 """
 
 _THRESHOLDS = """## Suggested thresholds
@@ -49,16 +51,29 @@ benign_instructions and bbq are not quite those of an untouched test.
 
 _IN_DOMAIN = """## Test splits of the training sets
 
-TF-IDF + LR: word 1-2 and character 2-5 grams, logistic regression, same rows. Intervals are DeLong's. Sets of one
-class are measured against harmless rows of the customer-service sets and e-mails. At most 600 rows a set, forward pass
-in {dtype}.
+{other_note}Intervals are DeLong's, 95%. Sets of one class are measured against harmless rows of the customer-service
+sets and e-mails. At most 600 rows a set (1,000 of those never trained on), forward pass in {dtype}.
+"""
+
+_EMOJI = "Emoji are spelled out by their Unicode names, in training and in use. "
+
+_LENGTH = """## Jailbreaks against harmless texts of the same length
+
+Each attack is paired with a harmless text within 15% of its length, each used once, so that length tells nothing.
+Length alone: a logistic regression on log length, fitted on these very texts.
 """
 
 _HELDOUT = """## Negation, counter-speech and look-alikes
 
 Sentences of `guard/train/heldout.py`, worded apart from the training templates. Which kinds of template the second pass
 adds was chosen after looking at the first pass on these sentences, except for those called "second set", which were
-written afterwards and before any model saw them: believe those most.
+written afterwards and before any model saw them, and for the "third set", which was written after the last templates
+and before any model was measured on it: believe those most.
+"""
+
+_ALARMS = """## False alarms at the suggested thresholds
+
+Garbled: every text garbled at random in one of the ways of training. A look-alike counts in the table before this one.
 """
 
 _LIMITS = """## Limits
@@ -75,8 +90,7 @@ _LIMITS = """## Limits
 - Varied harmless instructions (benign_instructions: MT-Bench and Self-Instruct) still fire as jailbreak and
   harmful_request more often than everyday text; see the last table. Review rather than block on these two alone where
   users write instructions all day.
-- Threats without a swear word ("say that again and I'll cut you open") are mostly missed.
-- hatemoji_build is near chance: emoji are mostly unknown tokens to the encoder's vocabulary.
+- Emoji are read by name; what an emoji stands for in hate is learned from one set of 2,400 rows only.
 - harmful_request has learned from questions; whether a question is dual use depends on who asks, and it cannot know.
 - The sets above were in part used to choose the mixture, so expect a little less on your own data. Measure it: label
   a few hundred of your texts and choose thresholds on those.
@@ -97,38 +111,79 @@ def _area(entry: Mapping[str, Any]) -> str:
     return f"{entry['auroc']:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _results(part: Mapping[str, Mapping[str, Mapping[str, Any]]], thresholds: Mapping[str, float]) -> str:
-    """Return one table of AUROC and recall over all heads."""
-    rows = []
+def _change(entry: Mapping[str, Any] | None) -> str:
+    """Return a difference of AUROCs with its interval, marked where the interval leaves out zero."""
+    if entry is None:
+        return "-"
+    low, high = entry["interval"]
+    mark = " *" if low > 0 else " (worse)" if high < 0 else ""
+    return f"{entry['auroc']:+.3f} ({low:+.3f} to {high:+.3f}){mark}"
+
+
+_OTHERS = {
+    "previous": "first encoder",
+    "tfidf": "TF-IDF + LR",
+}
+_OTHER_NOTES = {
+    "previous": "First encoder: the weights that shipped before, same texts; differences are paired, * is above 0.",
+    "tfidf": "TF-IDF + LR: word 1-2 and character 2-5 grams, logistic regression, same rows.",
+}
+
+
+def _compared(part: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    """Return the scorers that stand beside the encoder."""
+    found = {key for sets in part.values() for entry in sets.values() for key in entry}
+    return [key for key in _OTHERS if key in found]
+
+
+def _results(part: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Return one table of AUROC, recall and F1 over all heads."""
+    rows, others = [], _compared(part)
     for head, sets in part.items():
         for name, entry in sets.items():
-            ours, other = entry["encoder"], entry.get("tfidf")
-            rows.append(
-                [
-                    head, name, f"{entry['n_positive']:,} / {entry['n_negative']:,}", _area(ours),
-                    _area(other) if other else "-", f"{ours['recall_at_1']:.0%} / {ours['recall_at_5']:.0%}",
-                    f"{other['recall_at_1']:.0%} / {other['recall_at_5']:.0%}" if other else "-",
-                    f"{entry['recall_at_policy']:.0%} / {entry['false_alarms_at_policy']:.1%}",
-                ]
-            )  # fmt: skip
-    header = (
-        "head", "set", "n harmful / harmless", "AUROC (95%)", "TF-IDF + LR", "recall at 1% / 5% false alarms",
-        "TF-IDF + LR", "at the suggested threshold: recall / false alarms",
-    )  # fmt: skip
-    return _table(header, rows)
+            ours = entry["encoder"]
+            sizes = f"{entry['n_positive']:,} / {entry['n_negative']:,}"
+            row = [head, name, sizes, _area(ours), *(_area(entry[key]) for key in others)]
+            if "previous" in others:
+                row.append(_change(entry.get("change")))
+            row += [
+                f"{ours['recall_at_1']:.0%} / {ours['recall_at_5']:.0%}",
+                f"{entry['recall_at_policy']:.0%} / {entry['false_alarms_at_policy']:.1%} / "
+                f"{entry['f1_at_policy']:.2f}",
+            ]
+            rows.append(row)
+    header = ["head", "set", "n harmful / harmless", "AUROC (95%)", *(_OTHERS[key] for key in others)]
+    header += ["difference"] if "previous" in others else []
+    return _table(
+        [*header, "recall at 1% / 5% false alarms", "at the suggested threshold: recall / false alarms / F1"], rows
+    )
+
+
+def _length_table(part: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the table of jailbreak scores on negatives matched by length."""
+    rows = []
+    for name, entry in part.items():
+        ours, other = entry["encoder"], entry.get("previous")
+        cells = [name, str(entry["n_pairs"]), f"{entry['length']:.3f}", _area(ours), _change(ours["above_length"])]
+        rows.append([*cells, _area(other) if other else "-"])
+    return _table(("texts", "pairs", "length alone", "AUROC (95%)", "above length", "first encoder"), rows)
 
 
 def _heldout(metrics: Mapping[str, Any]) -> str:
     """Return the table of the sentences on negation, counter-speech and look-alikes."""
-    rows = []
+    rows: list[list[str]] = []
+    others = [key for key in _OTHERS if key in metrics["heldout"]]
     for head, groups in metrics["heldout"]["encoder"].items():
         for group, entry in groups.items():
-            other = metrics["heldout"].get("tfidf", {}).get(head, {}).get(group)
-            half = f"{other['at_half']:.0%}" if other else "-"
-            rows.append([head, group, str(entry["n"]), f"{entry['at_half']:.0%}", half, f"{entry['at_policy']:.0%}"])
-    return _table(
-        ("head", "group", "n", "right at 0.5", "TF-IDF + LR at 0.5", "right at the suggested threshold"), rows
-    )
+            row = [head, group, str(entry["n"]), f"{entry['at_half']:.0%}", f"{entry['at_policy']:.0%}"]
+            for key in others:
+                other = metrics["heldout"][key][head][group]
+                row += [f"{other['at_half']:.0%}", f"{other['at_policy']:.0%}"]
+            rows.append(row)
+    header = ["head", "group", "n", "right at 0.5", "right at the suggested threshold"]
+    for key in others:
+        header += [f"{_OTHERS[key]} at 0.5", "at that threshold"]
+    return _table(header, rows)
 
 
 def render_card(metrics: Mapping[str, Any]) -> str:
@@ -154,18 +209,29 @@ def render_card(metrics: Mapping[str, Any]) -> str:
     )
     return "\n".join(
         [
-            _INTRO.format(filter=metrics["filter"], rank=training[0]["lora"]["rank"], passes=passes),
+            _INTRO.format(
+                filter=metrics["filter"],
+                rank=training[-1]["lora"]["rank"],
+                passes=passes,
+                emoji=_EMOJI * metrics["emoji_names"],
+            ),
             _DATA,
             data,
             _THRESHOLDS,
             cuts,
-            _IN_DOMAIN.format(dtype=metrics["dtype"]),
-            _results(metrics["in_domain"], thresholds),
+            _IN_DOMAIN.format(
+                dtype=metrics["dtype"],
+                other_note=" ".join(_OTHER_NOTES[key] for key in _compared(metrics["in_domain"])),
+            ),
+            _results(metrics["in_domain"]),
             "## Sets never trained on\n",
-            _results(metrics["unseen"], thresholds),
+            " ".join(_OTHER_NOTES[key] for key in _compared(metrics["unseen"])) + "\n",
+            _results(metrics["unseen"]),
+            _LENGTH,
+            _length_table(metrics["matched"]),
             _HELDOUT,
             _heldout(metrics),
-            "## False alarms at the suggested thresholds\n",
+            _ALARMS,
             alarms,
             _LIMITS,
         ]

@@ -10,7 +10,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,9 +21,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from guard.canonical import canonicalize
 from guard.filters.bert import load_bert
+from guard.filters.encoder_text import encoder_text
 from guard.filters.windows import length_batches
+from guard.train.averaging import AveragedParameters
 from guard.train.calibration import fit_calibration
 from guard.train.lora import LoraEncoder, LoraSettings
 from guard.train.mixture import encoder_rows, read_mixture
@@ -33,6 +34,7 @@ from guard.train.rows import HEADS, Row
 __all__ = ["TrainSettings", "main", "train"]
 
 _LOG = logging.getLogger(__name__)
+_SAVE_MINUTES = 8.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class TrainSettings:
         Share of the rows that are garbled, harmful and harmless alike.
     head_weights : tuple of float
         Weight of each head in the loss.
+    average : float
+        Decay a step of the running average of the weights, which is what is kept; it starts after the warm-up. The
+        decay is lower early on (Polyak and Juditsky 1992 average all steps; the cosine makes the last ones count).
+    minutes : float, optional
+        Wall-clock time after which the run ends, with the learning rate brought to zero by then.
     bfloat16 : bool
         Multiply matrices in bfloat16, which newer CPUs do twice as fast. Weights stay float32.
     lora : LoraSettings
@@ -68,8 +75,10 @@ class TrainSettings:
     weight_decay: float = 0.01
     max_tokens: int = 112
     batch_tokens: int = 2048
-    noise: float = 0.2
+    noise: float = 0.27
     head_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 0.7)
+    average: float = 0.99
+    minutes: float | None = None
     bfloat16: bool = True
     lora: LoraSettings = field(default_factory=LoraSettings)
 
@@ -88,11 +97,27 @@ def _window(ids: list[int], size: int, rng: random.Random, *, first: bool) -> li
     return ids[start : start + size]
 
 
+def _segment(row: Row, rng: random.Random) -> str:
+    """Return a harmless text, or of a long one now and then a piece of 80 to 320 characters.
+
+    Output is judged in such pieces. Of a harmful text it is not known which piece makes it so.
+    """
+    harmless = bool(row.labels) and max(row.labels.values()) < 0.2
+    if not harmless or len(row.text) < 160 or rng.random() < 0.6:
+        return row.text
+    length = rng.randint(80, 320)
+    start = row.text.rfind(" ", 0, rng.randrange(max(1, len(row.text) - length + 1)) + 1) + 1
+    return row.text[start : start + length]
+
+
 def _examples(rows: Sequence[Row], tokenizer: Tokenizer, settings: TrainSettings, *, epoch: int) -> list[_Example]:
     """Garble, canonicalise, tokenise and window the rows; a long jailbreak gives a second, random window."""
     rng = random.Random(f"{settings.seed}/{epoch}")  # noqa: S311 - no secret
     noise = settings.noise if epoch >= 0 else 0.0
-    texts = [canonicalize(garble(row.text, rng) if rng.random() < noise else row.text).text for row in rows]
+    pieces = [_segment(row, rng) if epoch >= 0 else row.text for row in rows]
+    texts = [
+        encoder_text(garble(text, rng) if rng.random() < noise else text, emoji_names=True).text for text in pieces
+    ]
     size = settings.max_tokens - 2
     begin, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
     examples = []
@@ -147,12 +172,11 @@ def _loss(logits: Tensor, labels: Tensor, head_weights: Tensor) -> Tensor:
     return (losses * weights).sum() / weights.sum().clamp(min=1)
 
 
-def _rate(step: int, n_steps: int, settings: TrainSettings) -> float:
-    """Return the learning rate of a step: linear warm-up, then half a cosine."""
-    warm = max(1, round(settings.warmup * n_steps))
-    if step < warm:
-        return settings.learning_rate * (step + 1) / warm
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, n_steps - warm)))
+def _rate(progress: float, settings: TrainSettings) -> float:
+    """Return the learning rate at a progress in [0, 1]: linear warm-up, then half a cosine."""
+    if progress < settings.warmup:
+        return settings.learning_rate * (0.02 + progress / settings.warmup)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - settings.warmup) / (1 - settings.warmup)))
 
 
 def _logits(model: LoraEncoder, examples: Sequence[_Example], settings: TrainSettings) -> np.ndarray:
@@ -165,25 +189,52 @@ def _logits(model: LoraEncoder, examples: Sequence[_Example], settings: TrainSet
     return logits
 
 
-def _fit(model: LoraEncoder, batches: Sequence[Sequence[_Example]], settings: TrainSettings) -> None:
-    """Run the optimiser over all batches."""
+def _step(
+    model: LoraEncoder,
+    batch: Sequence[_Example],
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    settings: TrainSettings,
+) -> float:
+    """Take one step and return its loss."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    ids, mask, labels = _collate(batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.bfloat16):
+        logits = model(ids, mask)
+    loss = _loss(logits.float(), labels, torch.tensor(settings.head_weights))
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    return float(loss.detach())
+
+
+def _fit(
+    model: LoraEncoder, batches: Sequence[Sequence[_Example]], settings: TrainSettings, save: Callable[[], None]
+) -> int:
+    """Run the optimiser over all batches or until the time is up, leave the averaged weights, count the tokens."""
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    head_weights = torch.tensor(settings.head_weights)
-    started, running = time.perf_counter(), 0.0
+    average = AveragedParameters(list(model.parameters()), settings.average)
+    started, running, tokens, saved = time.perf_counter(), 0.0, 0, 0.0
     for step, batch in enumerate(batches):
-        for group in optimizer.param_groups:
-            group["lr"] = _rate(step, len(batches), settings)
-        ids, mask, labels = _collate(batch)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.bfloat16):
-            logits = model(ids, mask)
-        loss = _loss(logits.float(), labels, head_weights)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        running = 0.98 * running + 0.02 * float(loss.detach()) if step else float(loss.detach())
+        elapsed = (time.perf_counter() - started) / 60
+        progress = max(step / len(batches), elapsed / settings.minutes if settings.minutes else 0.0)
+        if progress >= 1:
+            break
+        loss = _step(model, batch, optimizer, _rate(progress, settings), settings)
+        tokens += sum(len(example.ids) for example in batch)
+        average.update()
+        running = 0.98 * running + 0.02 * loss if step else loss
         if step % 25 == 0:
-            _LOG.info("step %d/%d loss %.4f %.0f s", step, len(batches), running, time.perf_counter() - started)
+            _LOG.info("step %d/%d (%.0f%%) loss %.4f %.0f s", step, len(batches), 100 * progress, running, 60 * elapsed)
+        if elapsed - saved >= _SAVE_MINUTES:
+            saved = elapsed
+            average.swap()
+            save()
+            average.swap()
+    average.swap()
+    return tokens
 
 
 def _calibrated(
@@ -200,7 +251,12 @@ def _calibrated(
 
 
 def train(
-    rows: Sequence[Row], *, base: Path, settings: TrainSettings, init: Mapping[str, Tensor] | None = None
+    rows: Sequence[Row],
+    *,
+    base: Path,
+    settings: TrainSettings,
+    init: Mapping[str, Tensor] | None = None,
+    checkpoint: Callable[[dict[str, Tensor], dict[str, object]], None] | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, object], dict[str, object]]:
     """Train the low-rank updates and heads.
 
@@ -212,7 +268,9 @@ def train(
         Folder of the frozen BERT and its ``tokenizer.json``.
     settings : TrainSettings
     init : mapping of str to Tensor, optional
-        Tensors of an earlier pass to start from.
+        Tensors of an earlier pass to start from; their rank may be lower.
+    checkpoint : callable, optional
+        Given tensors and config, in their final form, every eight minutes.
 
     Returns
     -------
@@ -232,24 +290,40 @@ def train(
         model.load_tensors(init)
     training = [row for row in rows if row.split == "train"]
     batches = _all_batches(training, tokenizer, settings)
-    tokens = sum(len(example.ids) for batch in batches for example in batch)
-    _LOG.info("%d rows, %d tokens, %d steps", len(training), tokens, len(batches))
-    started = time.process_time()
-    _fit(model, batches, settings)
-    cpu_minutes = (time.process_time() - started) / 60
+    _LOG.info("%d rows, %d tokens, %d steps", len(training), sum(len(e.ids) for b in batches for e in b), len(batches))
     validation = _examples([row for row in rows if row.split == "val"], tokenizer, settings, epoch=-1)
+
+    def save() -> None:
+        if checkpoint is not None:
+            tensors, calibration = _calibrated(model, validation, settings)
+            checkpoint(_half(tensors), _config(settings, calibration))
+
+    started = time.process_time()
+    tokens = _fit(model, batches, settings, save)
+    cpu_minutes = (time.process_time() - started) / 60
     tensors, calibration = _calibrated(model, validation, settings)
-    config: dict[str, object] = {
+    config = _config(settings, calibration)
+    size = {"n_rows": len(training), "n_tokens": tokens, "cpu_minutes": round(cpu_minutes, 1)}
+    return _half(tensors), config, {**asdict(settings), **size}
+
+
+def _half(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors in float16, as they are shipped."""
+    return {name: value.half().contiguous() for name, value in tensors.items()}
+
+
+def _config(settings: TrainSettings, calibration: Sequence[tuple[float, float]]) -> dict[str, object]:
+    """Return what the filter reads beside the tensors."""
+    return {
         "categories": list(HEADS),
         "rank": settings.lora.rank,
         "scale": settings.lora.scale,
         "pooling": "attention",
         "window": 126,
         "stride": 96,
+        "emoji_names": True,
         "calibration": {head: {"temperature": t, "shift": s} for head, (t, s) in zip(HEADS, calibration, strict=True)},
     }
-    size = {"n_rows": len(training), "n_tokens": tokens, "cpu_minutes": round(cpu_minutes, 1)}
-    return {name: value.half().contiguous() for name, value in tensors.items()}, config, {**asdict(settings), **size}
 
 
 def write_weights(tensors: dict[str, Tensor], config: dict[str, object], out: Path) -> None:
@@ -284,9 +358,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--init", type=Path, help="weights of an earlier pass to start from")
     parser.add_argument("--replay", type=float, default=1.0, help="share of the public rows to use")
     parser.add_argument("--learning-rate", type=float, default=TrainSettings.learning_rate)
+    parser.add_argument("--rank", type=int, default=LoraSettings.rank, help="of the low-rank updates")
+    parser.add_argument("--minutes", type=float, help="end the run after this time, whatever is left of the rows")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    settings = TrainSettings(seed=options.seed, learning_rate=options.learning_rate)
+    settings = TrainSettings(
+        seed=options.seed, learning_rate=options.learning_rate, minutes=options.minutes,
+        lora=LoraSettings(rank=options.rank),
+    )  # fmt: skip
     mixture = read_mixture(options.data)
     rows = encoder_rows(mixture, seed=settings.seed, n_own=options.own, replay=options.replay)
     if options.limit is not None:
@@ -297,8 +376,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         base = assets.path("minilm")
     init = load_file(options.init / "encoder.safetensors") if options.init else None
-    tensors, config, record = train(rows, base=base, settings=settings, init=init)
     passes = json.loads((options.init / "config.json").read_text(encoding="utf-8"))["training"] if options.init else []
+
+    def checkpoint(tensors: dict[str, Tensor], config: dict[str, object]) -> None:
+        write_weights(tensors, {**config, "training": passes}, options.out)
+
+    tensors, config, record = train(rows, base=base, settings=settings, init=init, checkpoint=checkpoint)
     config["training"] = [*passes, {**record, "n_own": options.own, "replay": options.replay}]
     write_weights(tensors, config, options.out)
 

@@ -1,13 +1,15 @@
 """Sentences on negation, counter-speech and quotation that nothing is trained on, worded apart from the templates.
 
 The blocks called "second set" were written after the last change of the training templates and before any model was
-measured on them. What a first model got wrong in the other blocks guided which kinds of template were added.
+measured on them; those of :mod:`guard.train.heldout_third` after the templates of the passes that followed, likewise.
+What a first model got wrong in the other blocks guided which kinds of template were added.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from guard.train import heldout_third as third
 from guard.train.rows import Row
 
 __all__ = ["heldout_requests", "heldout_speech"]
@@ -292,10 +294,10 @@ def _rows(block: str, labels: Mapping[str, float], group: str) -> list[Row]:
 def heldout_speech() -> list[Row]:
     """Return harmless and harmful sentences that share their words; groups name the device and the side."""
     rows = []
-    for group, block in _HARMLESS.items():
+    for group, block in {**_HARMLESS, **third.HARMLESS}.items():
         rows += _rows(block, {"toxicity": 0.0, "identity_attack": 0.0}, f"harmless: {group}")
-    for group, block in _HARMFUL.items():
-        labels = {"toxicity": 1.0} if group == "abuse" else {"toxicity": 1.0, "identity_attack": 1.0}
+    for group, block in {**_HARMFUL, **third.HARMFUL}.items():
+        labels = {"toxicity": 1.0} if group.startswith("abuse") else {"toxicity": 1.0, "identity_attack": 1.0}
         rows += _rows(block, labels, f"harmful: {group}")
     return rows
 
@@ -305,6 +307,8 @@ def heldout_requests() -> list[Row]:
     harmless = {"harmful_request": 0.0, "jailbreak": 0.0, "toxicity": 0.0}
     rows = _rows(_REQUESTS_HARMLESS, harmless, "harmless: look-alike request")
     rows += _rows(_REQUESTS_HARMLESS_2, harmless, "harmless: second set")
+    rows += _rows(third.REQUESTS_HARMLESS, harmless, "harmless: third set")
     harmful = {"harmful_request": 1.0, "jailbreak": 0.0}
     rows += _rows(_REQUESTS_HARMFUL, harmful, "harmful: request")
-    return rows + _rows(_REQUESTS_HARMFUL_2, harmful, "harmful: second set")
+    rows += _rows(_REQUESTS_HARMFUL_2, harmful, "harmful: second set")
+    return rows + _rows(third.REQUESTS_HARMFUL, harmful, "harmful: third set")

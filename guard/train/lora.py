@@ -83,6 +83,9 @@ class LoraEncoder(nn.Module):
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Start from trained tensors, as :meth:`tensors` names them.
 
+        Tensors of a lower rank fill the first rows; the other rows stay fresh and, with B zero there, change nothing
+        until they are trained.
+
         Raises
         ------
         KeyError
@@ -92,8 +95,9 @@ class LoraEncoder(nn.Module):
             for part in ("query", "value", "bias"):
                 getattr(self, part).copy_(tensors[f"heads.{part}"].float())
             for index, name in enumerate(self.names):
-                self.a[index].copy_(tensors[f"lora.{name}.a"].float())
-                self.b[index].copy_(tensors[f"lora.{name}.b"].float())
+                rank = len(tensors[f"lora.{name}.a"])
+                self.a[index][:rank].copy_(tensors[f"lora.{name}.a"].float())
+                self.b[index][:, :rank].copy_(tensors[f"lora.{name}.b"].float())
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the trained tensors under the names that the encoder filter reads."""

@@ -19,15 +19,18 @@ JUDGE_SHARE = 0.25
 """Share of the training rows of every public set that only the independent judge learns from."""
 
 CAPS: Mapping[str, int] = {
-    "davidson_twitter": 3000, "dynahate": 12000, "measuring_hate": 4000, "hatemoji_build": 4000, "implicit_hate": 3500,
-    "edos_sexism": 2500, "toxigen_annotated": 4000, "toxic_spans": 4000, "diasafety": 3000, "gptfuzz_responses": 2000,
-    "clinc150": 1800, "banking77": 1200, "multidogo_customer": 2600, "sentiment_vader": 2400,
+    "davidson_twitter": 6000, "measuring_hate": 10000, "implicit_hate": 9000, "edos_sexism": 6000, "toxic_spans": 7000,
+    "diasafety": 4000, "gptfuzz_responses": 2000, "clinc150": 1800, "banking77": 1200, "multidogo_customer": 2600,
+    "sentiment_vader": 4000,
 }  # fmt: skip
 """Most training rows of one set; sets not named are used whole."""
 
+_VAL_CAPS: Mapping[str, int] = {source.name: 400 for source in SOURCES}
 _N_OWN = 9000
-_N_COMPOSITES = 2000
+_N_COMPOSITES = 2500
 _UNSHARED = ("inthewild_jailbreaks", "jailbreak_templates", "harmfulqa", "ailuminate_demo", "bipia_email_contexts")
+_ALWAYS = (*_UNSHARED, "hatemoji_build")
+"""Small sets that no share of the rows leaves out: all of what their head, or emoji, is learned from."""
 
 
 def _regroup_jailbreaks(rows: Iterable[Row]) -> list[Row]:
@@ -133,7 +136,7 @@ def encoder_rows(mixture: Sequence[Row], *, seed: int, n_own: int = _N_OWN, repl
     n_own : int
         How many of the project's own sentences to draw.
     replay : float
-        Share of the public training rows to use, by hash: less than 1 for a second pass that mends weaknesses.
+        Share of the rows of the large public sets to use, by hash: less than 1 for a later pass.
 
     Returns
     -------
@@ -141,10 +144,10 @@ def encoder_rows(mixture: Sequence[Row], *, seed: int, n_own: int = _N_OWN, repl
         Splits train and val only, and none of the judge's rows.
     """
     train = _cap([row for row in mixture if row.split == "train" and not _for_judge(row)], CAPS)
-    train = [row for row in train if hash_fraction(row.text, salt=f"replay {seed}") < replay]
-    val = _cap([row for row in mixture if row.split == "val"], {source: cap // 10 for source, cap in CAPS.items()})
+    train = [row for row in train if row.source in _ALWAYS or hash_fraction(row.text, salt=f"replay {seed}") < replay]
+    val = _cap([row for row in mixture if row.split == "val"], _VAL_CAPS)
     hateful = [row.text for row in train if row.labels.get("identity_attack", 0) > 0.9 and len(row.text) < 120]
-    composites = _composites(train, _N_COMPOSITES if n_own == _N_OWN else n_own // 6, seed=seed)
+    composites = _composites(train, min(_N_COMPOSITES, n_own // 4), seed=seed)
     return [*train, *val, *own_rows(n_own, hateful=hateful, seed=seed), *composites]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 
 __all__ = ["garble"]
@@ -77,6 +78,41 @@ def _respace(text: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
+def _squeeze_words(text: str, rng: random.Random) -> str:
+    """Hide a third of the longer words: vowels dropped, vowels masked, letters swapped inside, or stretched."""
+    words = text.split(" ")
+    for index, word in enumerate(words):
+        if len(word) > 3 and rng.random() < 1 / 3:
+            words[index] = word[0] + rng.choice(_SQUEEZES)(word[1:-1], rng) + word[-1]
+    return " ".join(words)
+
+
+def _drop_vowels(inner: str, rng: random.Random) -> str:
+    return re.sub("[aeiouAEIOU]", "", inner)
+
+
+def _mask_vowels(inner: str, rng: random.Random) -> str:
+    return re.sub("[aeiouAEIOU]", rng.choice("*#_.-@"), inner)
+
+
+def _mask_inner(inner: str, rng: random.Random) -> str:
+    return rng.choice("*#-_") * len(inner)
+
+
+def _shuffle_inner(inner: str, rng: random.Random) -> str:
+    return "".join(rng.sample(inner, len(inner)))
+
+
+def _stretch(inner: str, rng: random.Random) -> str:
+    at = rng.randrange(len(inner))
+    return inner[:at] + inner[at] * rng.randint(2, 5) + inner[at + 1 :]
+
+
+_SQUEEZES: tuple[Callable[[str, random.Random], str], ...] = (
+    _drop_vowels, _drop_vowels, _mask_vowels, _mask_inner, _shuffle_inner, _stretch,
+)  # fmt: skip
+
+
 def _recase(text: str, rng: random.Random) -> str:
     """Shout, whisper, or alternate."""
     kind = rng.randrange(3)
@@ -97,7 +133,8 @@ def garble(text: str, rng: random.Random) -> str:
     Returns
     -------
     str
-        Characters swapped, dropped, doubled, masked or replaced by look-alikes, words spaced or glued, or other case.
+        Characters swapped, dropped, doubled, masked or replaced by look-alikes, words spaced, glued or
+        without vowels, or other case.
     """
-    edit = rng.choices((_letter_edits, _leet_words, _respace, _recase), weights=(5, 2, 2, 1))[0]
+    edit = rng.choices((_letter_edits, _leet_words, _respace, _squeeze_words, _recase), weights=(5, 2, 2, 3, 1))[0]
     return edit(text, rng)

@@ -17,15 +17,18 @@ Labels = dict[str, float]
 _SLOTS = {
     "persona": "benign_personas", "task": "tasks", "action": "actions", "payload": "payloads", "override": "overrides",
     "everyday": "everyday", "bad_act": "bad_acts", "group": "groups", "identity": "identities", "harm": "harms",
-    "slur": "slurlike", "insult": "insults", "name": "names", "topic": "benign_topics",
+    "slur": "slurlike", "insult": "insults", "name": "names", "topic": "benign_topics", "wrong": "wrongs",
+    "insult_state": "insult_states",
 }  # fmt: skip
+_FILES = ("phrases.toml", "phrases_speech.toml", "phrases_prompts.toml")
 
 
 @functools.cache
 def _phrases(name: str) -> tuple[str, ...]:
-    """Return one list of the phrase file."""
-    text = resources.files("guard.train").joinpath("phrases.toml").read_text(encoding="utf-8")
-    return tuple(tomllib.loads(text)[name])
+    """Return one list of the phrase files, joined over the files in order."""
+    folder = resources.files("guard.train")
+    files = [tomllib.loads(folder.joinpath(file).read_text(encoding="utf-8")) for file in _FILES]
+    return tuple(dict.fromkeys(phrase for file in files for phrase in file.get(name, ())))
 
 
 def _fill(template: str, rng: random.Random) -> str:
@@ -68,70 +71,105 @@ def _quoted(rng: random.Random, hateful: Sequence[str]) -> tuple[str, Labels]:
 
 _GROUP_KINDS = (
     ("hateful", 1.0), ("not_hateful", 0.0), ("identity_benign", 0.0), ("identity_short", 0.0),
-    ("identity_short_hateful", 1.0),
+    ("identity_short_hateful", 1.0), ("counter_speech", 0.0), ("reclaimed", 0.0),
 )  # fmt: skip
 
 
+def _dressed(text: str, rng: random.Random) -> str:
+    """Put a short opening before or a short ending after a sentence, so that neither decides."""
+    if rng.random() < 0.2:
+        lead = rng.choice(_phrases("leads"))
+        text = lead + (text if rng.random() < 0.5 else text[:1].lower() + text[1:])
+    if rng.random() < 0.35:
+        text = text.rstrip(".!") + rng.choice(_phrases("tails"))
+    return text
+
+
 def _about_groups(rng: random.Random, hateful: Sequence[str]) -> tuple[str, Labels]:
-    """Say something about a group: hateful, its negation, or plainly harmless."""
-    name, label = rng.choices(_GROUP_KINDS, weights=(4, 4, 3, 2, 1))[0]
-    return _draw(name, rng), {"toxicity": label, "identity_attack": label, "refusal": 0.0}
+    """Say something about a group: hateful, its negation, an answer to hate, a reclaimed word, or plainly harmless."""
+    name, label = rng.choices(_GROUP_KINDS, weights=(5, 5, 2, 1, 1, 3, 1))[0]
+    text = _dressed(_draw(name, rng), rng)
+    if rng.random() < 0.12:  # Two sentences of one kind: an attack followed by an excuse stays an attack.
+        text = f"{text} {_draw(name, rng)}"
+    return text, {"toxicity": label, "identity_attack": label, "jailbreak": 0.0, "harmful_request": 0.0, "refusal": 0.0}
 
 
 def _insults(rng: random.Random, hateful: Sequence[str]) -> tuple[str, Labels]:
-    """Insult someone, or talk about insults."""
+    """Insult or threaten someone, talk about insults, swear at nobody, or use words of violence for everyday things."""
     kind = rng.random()
-    if kind < 0.35:
-        return _draw("abuse", rng), {"toxicity": 1.0, "identity_attack": 0.0, "refusal": 0.0}
-    if kind < 0.55:
+    if kind < 0.32:
+        return _dressed(_draw("abuse", rng), rng), {"toxicity": 1.0, "identity_attack": 0.0, "refusal": 0.0}
+    if kind < 0.45:
         text = rng.choice(
             ("you are {insult}", "you're just {insult}", "what {insult} you are, {name}", "{name} is {insult}")
         )
-        return _fill(text, rng), {"toxicity": 1.0, "identity_attack": 0.0}
-    return _draw("insult_benign", rng), {"toxicity": 0.0, "identity_attack": 0.0}
+        return _dressed(_fill(text, rng), rng), {"toxicity": 1.0, "identity_attack": 0.0}
+    pool = rng.choices(("insult_benign", "calm_violence"), weights=(5, 5))[0]
+    return _dressed(_draw(pool, rng), rng), {"toxicity": 0.0, "identity_attack": 0.0, "harmful_request": 0.0}
 
 
-_CALM_POOLS = ("safe_frames", "benign_lookalikes", "benign_openings", "plain_tasks")
+_CALM_POOLS = ("safe_frames", "benign_lookalikes", "benign_openings", "plain_tasks", "instructions", "security_study")
 
 
 def _requests(rng: random.Random, hateful: Sequence[str]) -> tuple[str, Labels]:
     """Ask for harmful help, or for something that only sounds like it."""
     kind = rng.random()
-    if kind < 0.3:
+    if kind < 0.35:
         return harmful_request(rng), {"harmful_request": 1.0, "jailbreak": 0.0, "refusal": 0.0}
-    if kind < 0.6:
+    if kind < 0.5:
         # The frames of harmful requests around an everyday act: the frame alone must not decide.
         text = _fill(rng.choice(_phrases("harm_frames")).replace("{harm}", "{everyday}"), rng)
     else:
-        pool = rng.choices(_CALM_POOLS, weights=(3, 4, 2, 2))[0]
+        pool = rng.choices(_CALM_POOLS, weights=(4, 3, 1, 1, 3, 4))[0]
         text = _draw(pool, rng)
     return text, {"harmful_request": 0.0, "jailbreak": 0.0, "toxicity": 0.0, "identity_attack": 0.0, "refusal": 0.0}
 
 
 def _jailbreaks(rng: random.Random, hateful: Sequence[str]) -> tuple[str, Labels]:
-    """Write a jailbreak or an injection, or the everyday sentence that shares its words."""
+    """Write a jailbreak or an injection, or the everyday sentence that shares its words and its length."""
     kind = rng.random()
-    if kind < 0.3:
+    if kind < 0.12:
         return _draw("jailbreaks", rng), {"jailbreak": 1.0}
-    if kind < 0.6:
-        text = injection(rng)
-        carrier = " ".join(benign_request(rng) for _ in range(rng.randint(0, 4)))
-        parts = (carrier, text) if rng.random() < 0.7 else (text, carrier)
-        return " ".join(part for part in parts if part), {"jailbreak": 1.0}
+    if kind < 0.42:
+        return _planted(rng), {"jailbreak": 1.0}
     return _benign_instruction(rng), {"jailbreak": 0.0, "harmful_request": 0.0, "toxicity": 0.0, "refusal": 0.0}
 
 
+def _planted(rng: random.Random) -> str:
+    """Write an injection, alone or before, after or in the middle of harmless text."""
+    text = injection(rng)
+    if rng.random() < 0.4:
+        return text
+    carrier = [_carrier(rng) for _ in range(rng.choice((1, 1, 2, 4)))]
+    carrier.insert(rng.choice((0, len(carrier), rng.randint(0, len(carrier)))), text)
+    return rng.choice((" ", " ", "\n", "\n\n")).join(carrier)
+
+
+def _carrier(rng: random.Random) -> str:
+    """Write a piece of harmless text of the kind that comes before a model: a task, a request or an answer."""
+    return _draw(
+        rng.choices(("instructions", "benign_openings", "answers", "plain_tasks"), weights=(4, 2, 2, 1))[0], rng
+    )
+
+
+_INSTRUCTION_KINDS = ("instructions", "security_study", "system_prompts", "benign_lookalikes", "answers", "mixed")
+
+
 def _benign_instruction(rng: random.Random) -> str:
-    """Write a harmless instruction of one to eight sentences, roles and look-alikes among them."""
-    if rng.random() < 0.3:
-        return " ".join(benign_request(rng) for _ in range(rng.randint(2, 6)))
+    """Write a harmless instruction of one to eight sentences: a task, a role, a system prompt, or a look-alike."""
+    kind = rng.choices(_INSTRUCTION_KINDS, weights=(6, 2, 2, 2, 1, 3))[0]
+    if kind == "instructions":
+        parts = [_carrier(rng) for _ in range(rng.choice((0, 0, 0, 1, 3)))]
+        return rng.choice((" ", "\n")).join([_draw("instructions", rng), *parts])
+    if kind == "system_prompts" and rng.random() < 0.5:
+        return f"{_draw(kind, rng)} {_draw('actions', rng)}"
+    if kind != "mixed":
+        return _draw(kind, rng)
     first = _fill(rng.choice(("{persona}", "{task}")), rng)
     rest = [
         _fill(rng.choice(("{task}", "{action}", "{action}", "How do I {everyday}?")), rng)
         for _ in range(rng.choice((0, 0, 1, 2, 4, 7)))
     ]
-    if rng.random() < 0.4:
-        rest.append(_draw("benign_lookalikes", rng))
     return " ".join([first, *rest])
 
 
@@ -145,8 +183,8 @@ def _refusals(rng: random.Random, hateful: Sequence[str]) -> tuple[str, Labels]:
 
 
 _KINDS: dict[str, tuple[Callable[[random.Random, Sequence[str]], tuple[str, Labels]], float]] = {
-    "quoted": (_quoted, 0.2), "groups": (_about_groups, 0.2), "insults": (_insults, 0.08),
-    "requests": (_requests, 0.2), "jailbreaks": (_jailbreaks, 0.2), "refusals": (_refusals, 0.12),
+    "quoted": (_quoted, 0.13), "groups": (_about_groups, 0.27), "insults": (_insults, 0.12),
+    "requests": (_requests, 0.17), "jailbreaks": (_jailbreaks, 0.24), "refusals": (_refusals, 0.07),
 }  # fmt: skip
 
 

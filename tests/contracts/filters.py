@@ -7,12 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from guard.filters.callable import CallableFilter, RegexFilter
+from guard.filters.cascade import CascadeFilter
 from guard.filters.detoxify import DetoxifyFilter
+from guard.filters.domain import DomainFilter
 from guard.filters.encoder import EncoderFilter
+from guard.filters.generative import GenerativeGuardFilter
 from guard.filters.lexical import LexicalFilter, Term
+from guard.filters.ngram import NgramFilter
+from guard.filters.pii import PiiFilter
+from guard.filters.secrets import SecretsFilter
+from guard.filters.transformer import TransformerFilter
 from guard.schema import Filter
 from tests.guard.filters.tiny import write_tiny_detoxify
 from tests.guard.filters.tiny_bert import write_tiny_adapter, write_tiny_bert
+from tests.guard.filters.tiny_classifier import write_tiny_classifier
+from tests.guard.filters.tiny_guard import GUARDS, write_tiny_guard
 
 __all__ = ["FACTORIES", "Factory"]
 
@@ -45,10 +54,58 @@ def _encoder(folder: Path) -> Filter[str]:
     return EncoderFilter.load(base=base, weights=adapter)
 
 
+def _transformer(folder: Path) -> Filter[str]:
+    return TransformerFilter.load(write_tiny_classifier(folder, labels=["a", "b"]))
+
+
+def _llama_guard(folder: Path) -> Filter[str]:
+    return GenerativeGuardFilter.load("llama-guard", write_tiny_guard(folder, GUARDS["llama-guard"]))
+
+
+def _shieldgemma(folder: Path) -> Filter[str]:
+    # One policy: each is a forward pass more.
+    policies = {"harassment": '"No Harassment": none.'}
+    return GenerativeGuardFilter.load(
+        "shieldgemma", write_tiny_guard(folder, GUARDS["shieldgemma"]), stage="output", policies=policies
+    )
+
+
+def _ngram(_: Path) -> Filter[str]:
+    return NgramFilter.load()
+
+
+def _cascade(folder: Path) -> Filter[str]:
+    def by_length(text: str) -> dict[str, float]:
+        return dict.fromkeys(("insult", "number"), min(1.0, len(text) / 1000))
+
+    cheap = CallableFilter(by_length, categories=("insult", "number"))
+    return CascadeFilter(cheap, _regex(folder), low=0.005)
+
+
+def _pii(_: Path) -> Filter[str]:
+    return PiiFilter()
+
+
+def _secrets(_: Path) -> Filter[str]:
+    return SecretsFilter()
+
+
+def _domain(_: Path) -> Filter[str]:
+    return DomainFilter()
+
+
 FACTORIES: dict[str, Factory] = {
     "callable": _callable,
+    "cascade": _cascade,
     "detoxify": _detoxify,
+    "domain": _domain,
     "encoder": _encoder,
     "lexical": _lexical,
+    "pii": _pii,
+    "secrets": _secrets,
+    "llama-guard": _llama_guard,
+    "ngram": _ngram,
     "regex": _regex,
+    "shieldgemma": _shieldgemma,
+    "transformer": _transformer,
 }

@@ -12,6 +12,7 @@ from guard.schema import Filter, Locator, check_scores
 from tests.contracts.filters import FACTORIES
 
 ORDINARY = ["you are nice", "You are AWFUL!", "awful " * 30, "", "1234", "你这个傻瓜", "a", "the quick brown fox " * 5]
+ORDINARY += ["mail jo@example.org", "password = 'hunter2!x'", "Should I take aspirin?"]
 STRANGE = [
     "",
     " ",
@@ -83,6 +84,7 @@ def test_long_text_is_scored(filter_: Filter[str], item: str) -> None:
 def test_end_of_a_long_text_counts(filter_: Filter[str]) -> None:
     padding = "nice day " * 300
     endings = ["awful", "you", "1", "aaaa", "zzz qxq", "i hate you", "stupid person", "are"]
+    endings += ["jo@example.org", "password=hunter2x", "should i take aspirin?"]
     without, *with_ending = filter_.score_batch([padding, *(padding + f"{ending} " * 20 for ending in endings)])
     # Of a model with random weights, one ending or another outweighs the padding; cut off, none could.
     assert any(not np.allclose(row, without, atol=1e-4) for row in with_ending)
@@ -103,5 +105,7 @@ def test_located_category_has_a_score_and_the_reverse(filter_: Filter[str]) -> N
     if not isinstance(filter_, Locator):
         pytest.skip("cannot locate")
     for text, row in zip(ORDINARY, filter_.score_batch(ORDINARY), strict=True):
-        scored = {category for category, score in zip(filter_.categories, row, strict=True) if score > 0}
-        assert {span.category for span in filter_.locate(text)} == scored
+        scores = dict(zip(filter_.categories, row, strict=True))
+        located = {span.category for span in filter_.locate(text)}
+        # What a model scores faintly it need not find; a word list finds all that it scores.
+        assert {c for c in scores if scores[c] >= 0.5 and text} <= located <= {c for c in scores if scores[c] > 0}

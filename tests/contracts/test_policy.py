@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.errors import FilterError
+from guard.certificate import Certificate
+from guard.errors import ConfigError, FilterError
 from guard.policy import Policy
 from guard.schema import Action
 
@@ -47,3 +49,52 @@ def test_impossible_score_is_refused(score: float, category: str) -> None:
     policy = Policy("any", {("input", "a"): (0.5, Action.BLOCK)})
     with pytest.raises(FilterError, match=f"score of {category} is .*: expected a number in"):
         policy.decide({"a": 0.0, category: score}, "input")
+
+
+VALUES = st.sampled_from(
+    [
+        "0",
+        "1",
+        "0.5",
+        "-1",
+        "nan",
+        "inf",
+        "true",
+        "''",
+        "'block'",
+        "'miss'",
+        "[]",
+        "['a']",
+        "{}",
+        "{a = 1}",
+        "1979-05-27",
+    ]
+)
+KEYS = ["name", "on_error", "message", "filter_timeout_s", "regenerations", "regenerate_note", "on_error_for", "input"]
+RULE_KEYS = ["threshold", "action", "notice", "certificate"]
+CERTIFICATE_KEYS = [field.name for field in dataclasses.fields(Certificate)]
+
+
+def _lines(keys: list[str]) -> st.SearchStrategy[str]:
+    return st.dictionaries(st.sampled_from(keys), VALUES).map(lambda d: "".join(f"{k} = {v}\n" for k, v in d.items()))
+
+
+@given(_lines(KEYS), st.booleans(), _lines(RULE_KEYS), st.booleans(), _lines(CERTIFICATE_KEYS))
+def test_any_toml_is_a_policy_or_a_config_error_of_one_line(top, rule, keys, certified, certificate) -> None:  # type: ignore[no-untyped-def]
+    text = (
+        top + ("[output.a]\n" + keys if rule else "") + ("[output.a.certificate]\n" + certificate if certified else "")
+    )
+    found, again = _parsed(text), _parsed(text)
+    assert found == again
+    if isinstance(found, str):
+        assert "\n" not in found
+        assert found.startswith("policy any.toml")
+    else:
+        assert len(found.digest) == 64
+
+
+def _parsed(text: str) -> Policy | str:
+    try:
+        return Policy.parse(text.encode("utf-8"), "any.toml")
+    except ConfigError as error:
+        return str(error)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
+import re
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from guard.errors import ConfigError, FilterError
 from guard.policy import Policy
-from guard.schema import Action
+from guard.schema import Action, Stage, Verdict
 
 POLICY = Policy(
     "test",
@@ -62,7 +66,8 @@ def test_standard_blocks_and_fails_closed() -> None:
     standard = Policy.load("standard")
     assert standard.on_error == Action.BLOCK
     assert {"jailbreak", "harmful_request", "toxicity", "identity_attack"} == set(standard.categories("input"))
-    assert {"toxicity", "identity_attack", "profanity"} == set(standard.categories("output"))
+    speech, kept = {"toxicity", "identity_attack", "profanity"}, {"secret", "pii_card", "pii_bank", "pii_identity"}
+    assert speech | kept == set(standard.categories("output"))
 
 
 def test_permissive_has_no_rules() -> None:
@@ -83,14 +88,46 @@ def test_from_toml_reads_every_key(tmp_path: Path) -> None:
         on_error = "review"
         message = "No."
         filter_timeout_s = 2
+        regenerations = 3
+        regenerate_note = ""
+        [on_error_for]
+        transformer = "allow"
         [input.toxicity]
         threshold = 1
         action = "regenerate"
+        notice = "Be kind."
         """,
     )
-    expected = Policy("strict", {("input", "toxicity"): (1.0, Action.REGENERATE)}, Action.REVIEW, "No.", 2.0)
+    rule: tuple[Stage, str] = ("input", "toxicity")
+    expected = Policy(
+        "strict",
+        {rule: (1.0, Action.REGENERATE)},
+        Action.REVIEW,
+        "No.",
+        2.0,
+        regenerations=3,
+        regenerate_note="",
+        on_error_for={"transformer": Action.ALLOW},
+        notices={rule: "Be kind."},
+    )
     assert Policy.from_toml(path) == expected
     assert Policy.load(str(path)) == expected
+
+
+def test_standard_documents_every_key() -> None:
+    page = (resources.files("guard") / "policies" / "standard.toml").read_text(encoding="utf-8")
+    keys = [key.name for key in dataclasses.fields(Policy) if key.name not in ("thresholds", "notices", "certificates")]
+    missing = [key for key in keys if not re.search(rf"^\[?{key}\b", page, re.MULTILINE)]
+    assert missing == []
+    assert [key for key in ("threshold", "action", "notice", "certificate") if f"#   {key} " not in page] == []
+
+
+def test_standard_states_the_defaults() -> None:
+    standard = Policy.load("standard")
+    assert (standard.regenerations, standard.regenerate_note) == (
+        Policy("x").regenerations,
+        Policy("x").regenerate_note,
+    )
 
 
 def test_from_toml_of_an_empty_file_fails_closed_and_takes_the_name_of_the_file(tmp_path: Path) -> None:
@@ -134,6 +171,23 @@ RULE = "[input.toxicity]\n"
         ("name = 3", "name is 3"),
         ("filter_timeout_s = 0", "filter_timeout_s is 0: expected a positive number of seconds"),
         ("filter_timeout_s = '1 s'", "filter_timeout_s is '1 s'"),
+        ("regenerations = -1", "regenerations is -1: expected a whole number from 0 to 10"),
+        ("regenerations = 11", "regenerations is 11: expected a whole number from 0 to 10"),
+        ("regenerations = 2.0", r"regenerations is 2\.0: expected a whole number"),
+        ("regenerations = true", "regenerations is True: expected a whole number"),
+        ("regenerate_note = 3", "regenerate_note is 3: expected a text"),
+        ("regenerate_notes = 'x'", "unknown key 'regenerate_notes' .did you mean 'regenerate_note'"),
+        ("on_error_for = 'allow'", "on_error_for must be a table from kinds of filters to actions"),
+        ("[on_error_for]\nencoder = 'alow'", r"on_error_for\.encoder: unknown action 'alow' .did you mean 'allow'"),
+        ("[on_error_for]\n'encoder@1f' = 'allow'", "on_error_for has the key 'encoder@1f': expected the kind"),
+        ("[on_error_for]\n'' = 'allow'", "on_error_for has the key '': expected the kind"),
+        (RULE + "threshold = 0.5\naction = 'block'\nnotice = ''", r"input\.toxicity\.notice is '': expected a text"),
+        (RULE + "threshold = 0.5\naction = 'block'\nnotice = 3", r"input\.toxicity\.notice is 3"),
+        (RULE + "threshold = 0.5\naction = 'block'\nnotise = 'x'", "unknown key 'notise' .did you mean 'notice'"),
+        (
+            RULE + "threshold = 0.5\naction = 'block'\ncertificate = 1",
+            r"certificate must be a table, as assay calibrate",
+        ),
         ("name = \n", r"mine\.toml is not valid TOML: .*line 1"),
         ("[input.toxicity\n", "not valid TOML: .*line 1"),
     ],
@@ -240,3 +294,84 @@ def test_load_from_a_closed_folder_is_refused(tmp_path: Path, monkeypatch: pytes
 def test_constructor_takes_no_timeout_that_a_thread_cannot_wait() -> None:
     with pytest.raises(ConfigError, match="filter_timeout_s is 1e"):
         Policy("mine", filter_timeout_s=1e300)
+
+
+RULES: dict[tuple[Stage, str], tuple[float, Action]] = {("output", "toxicity"): (0.5, Action.BLOCK)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"regenerations": 11}, "regenerations is 11"),
+        ({"regenerate_note": None}, "regenerate_note is None: expected a text"),
+        ({"on_error_for": {"encoder": "allow"}}, "on_error_for.encoder: 'allow' is not an Action"),
+        ({"on_error_for": {"encoder:x": Action.ALLOW}}, "on_error_for has the key 'encoder:x'"),
+        ({"notices": {("input", "toxicity"): "x"}}, r"input\.toxicity has a notice and no threshold"),
+        ({"notices": {("output", "toxicity"): " "}}, r"output\.toxicity\.notice is ''"),
+    ],
+)
+def test_constructor_refuses_new_keys_as_toml_would(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^policy mine: .*{message}"):
+        Policy("mine", RULES, **fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"regenerations": 1},
+        {"regenerate_note": ""},
+        {"on_error_for": {"encoder": Action.ALLOW}},
+        {"notices": {("output", "toxicity"): "x"}},
+        {"message": "No."},
+        {"filter_timeout_s": 1.0},
+    ],
+)
+def test_digest_is_of_every_key_that_decides(fields: dict[str, Any]) -> None:
+    assert Policy("a", RULES, **fields).digest != Policy("a", RULES).digest
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("encoder@1f2e", Action.ALLOW),
+        ("encoder", Action.ALLOW),
+        ("encoder2@1f2e", Action.REVIEW),
+        ("lexical@encoder", Action.REVIEW),
+        ("", Action.REVIEW),
+    ],
+)
+def test_on_error_goes_by_the_kind_of_the_filter(name: str, action: Action) -> None:
+    policy = Policy("a", on_error=Action.REVIEW, on_error_for={"encoder": Action.ALLOW})
+    assert policy.on_error_of(name) == action
+
+
+def test_note_names_the_reasons_and_obeys_nothing_else() -> None:
+    policy = Policy("a", regenerate_note="No {reasons}, {0} {reasons.__class__} %s.")
+    assert policy.note_for(["toxicity", "{0}"]) == "No toxicity, {0}, {0} {reasons.__class__} %s."
+    assert Policy("a", regenerate_note="").note_for(["toxicity"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("action", "stage", "triggered", "notices"),
+    [
+        (Action.ALLOW, "output", ("medical",), ("See a doctor.",)),
+        (Action.REVIEW, "output", ("legal", "medical"), ("Ask a lawyer.", "See a doctor.")),
+        (Action.REDACT, "output", ("medical", "health", "rude"), ("See a doctor.",)),
+        (Action.BLOCK, "output", ("medical",), ()),
+        (Action.ALLOW, "input", ("medical",), ()),
+        (Action.ALLOW, "output", (), ()),
+    ],
+)
+def test_notices_are_of_the_rules_that_fired(
+    action: Action, stage: Stage, triggered: tuple[str, ...], notices: tuple[str, ...]
+) -> None:
+    rules: dict[tuple[Stage, str], tuple[float, Action]] = {
+        ("output", category): (0.5, Action.ALLOW) for category in ("medical", "health", "legal", "rude")
+    }
+    texts: dict[tuple[Stage, str], str] = {
+        ("output", "medical"): "See a doctor.",
+        ("output", "health"): "See a doctor.",
+        ("output", "legal"): "Ask a lawyer.",
+    }
+    policy = Policy("a", rules, notices=texts)
+    assert policy.notices_for(Verdict(action, stage, {}, triggered)) == notices

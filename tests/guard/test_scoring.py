@@ -145,7 +145,7 @@ def test_rows_take_the_highest_score_and_every_error() -> None:
     assert rows[0].faults == []
     assert rows[1].scores == {"bad": 0.25, "rude": 0.25}
     assert rows[1].faults == [
-        Fault("filter scripted@1 raised ValueError: an x", "filter scripted@1 failed: ValueError")
+        Fault("filter scripted@1 raised ValueError: an x", "filter scripted@1 failed: ValueError", "scripted@1")
     ]
 
 
@@ -200,7 +200,9 @@ def test_exception_without_words_is_a_fault() -> None:
 
     (result,) = FilterRunner(Scripted(fail), timeout_s=5).score(["a"])
     assert result == Fault(
-        "filter scripted@1 raised UnspeakableError: (no message)", "filter scripted@1 failed: UnspeakableError"
+        "filter scripted@1 raised UnspeakableError: (no message)",
+        "filter scripted@1 failed: UnspeakableError",
+        "scripted@1",
     )
 
 
@@ -223,7 +225,7 @@ def test_filter_that_changes_its_name_or_categories_has_failed(change: tuple[str
     setattr(filter_, *change)
     (result,) = runner.score(["a"])
     message = "filter scripted@1 changed its name or its categories since it was given"
-    assert result == Fault(message, message)
+    assert result == Fault(message, message, "scripted@1")
 
 
 def test_long_texts_are_scored_alone_after_the_short_ones() -> None:

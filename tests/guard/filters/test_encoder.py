@@ -18,7 +18,7 @@ from guard.errors import AssetError, FilterError
 from guard.filters.bert import hidden_states, linear_names, load_bert
 from guard.filters.encoder import SHIPPED_WEIGHTS, EncoderFilter
 from guard.filters.heads import head_logits
-from guard.schema import Filter
+from guard.schema import Filter, Locator
 from tests.guard.filters.tiny_bert import linear_shapes, tokenizer, write_tiny_adapter, write_tiny_bert
 
 TEXTS = [
@@ -39,7 +39,7 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def encoder(base: Path, adapter: Path) -> EncoderFilter:
-    return EncoderFilter.load(base=base, weights=adapter, device="cpu")
+    return EncoderFilter.load(base=base, weights=adapter, device="cpu", dtype="float32")
 
 
 def test_encoder_fulfils_the_filter_protocol(encoder: EncoderFilter) -> None:
@@ -165,6 +165,28 @@ def test_name_changes_with_weights_and_with_the_base(base: Path, adapter: Path, 
     assert EncoderFilter.load(base=base, weights=adapter, device="cpu").name == first
 
 
+def test_name_tells_a_dtype_that_changes_scores(base: Path, adapter: Path, encoder: EncoderFilter) -> None:
+    loaded = [EncoderFilter.load(base=base, weights=adapter, dtype=dtype) for dtype in ("float32", "bfloat16")]
+    assert [one.dtype for one in loaded] == ["float32", "bfloat16"]
+    assert loaded[0].name == encoder.name != loaded[1].name
+
+
+def test_load_takes_bfloat16_by_default_only_where_the_chip_has_it(
+    base: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    for answers, dtype in (((False, False), "float32"), ((True, False), "bfloat16"), ((False, True), "bfloat16")):
+        for probe, answer in zip(probes, answers, strict=True):
+            monkeypatch.setattr(torch.cpu, probe, lambda answer=answer: answer)
+        assert EncoderFilter.load(base=base, weights=adapter, device="cpu").dtype == dtype
+
+
+def test_bfloat16_row_is_bitwise_the_same_alone_and_in_any_batch(base: Path, adapter: Path) -> None:
+    half = EncoderFilter.load(base=base, weights=adapter, device="cpu", dtype="bfloat16")
+    alone = np.concatenate([half.score_batch([text]) for text in TEXTS])
+    assert np.array_equal(half.score_batch(TEXTS[::-1] * 2), np.concatenate([alone[::-1]] * 2))
+
+
 def test_bfloat16_scores_are_float32_and_close(base: Path, adapter: Path, encoder: EncoderFilter) -> None:
     half = EncoderFilter.load(base=base, weights=adapter, device="cpu", dtype="bfloat16").score_batch(TEXTS)
     assert half.dtype == np.float32
@@ -196,6 +218,46 @@ def test_load_with_unknown_option_names_it(base: Path, adapter: Path, option: di
 def test_score_batch_of_something_else_is_a_filter_error(encoder: EncoderFilter) -> None:
     with pytest.raises(FilterError, match=r"cannot score 1 items"):
         encoder.score_batch([3])  # type: ignore[list-item]
+
+
+def test_locate_gives_ordered_spans_of_the_text_with_the_score_of_the_category(encoder: EncoderFilter) -> None:
+    assert isinstance(encoder, Locator)
+    for text in TEXTS:
+        scores = dict(zip(encoder.categories, encoder.score_batch([text])[0], strict=True))
+        spans = encoder.locate(text)
+        assert list(spans) == sorted(spans, key=lambda span: (span.start, span.end, span.category))
+        for span in spans:
+            assert 0 <= span.start < span.end <= len(text)
+            assert span.score == pytest.approx(float(scores[span.category]))
+        with_words = {category for category, score in scores.items() if score >= 0.3 and text.strip()}
+        assert {span.category for span in spans} == with_words
+
+
+def test_locate_finds_the_word_that_costs_most_when_masked(encoder: EncoderFilter, base: Path) -> None:
+    blank, checked = tokenizer(base).token_to_id("[MASK]"), 0
+    for text in ("you are a stupid person", "i love the weather", "do not hate the kind person", "you and i"):
+        ((window,), _) = encoder._windows([text])  # every word of these texts is one token
+        masked = [[*window[:at], blank, *window[at + 1 :]] for at in range(1, len(window) - 1)]
+        logits = encoder._logits([window, *masked])
+        for column, category in enumerate(encoder.categories):
+            falls = logits[0, column] - logits[1:, column]
+            spans = [span for span in encoder.locate(text) if span.category == category]
+            if spans and falls.max() > 0:
+                word = text.split()[int(falls.argmax())]
+                assert word in " ".join(text[span.start : span.end] for span in spans).split()
+                checked += 1
+    assert checked >= 3
+
+
+def test_locate_looks_into_the_window_that_decided(encoder: EncoderFilter) -> None:
+    text = "i love the weather " * 30
+    spans = encoder.locate(text)
+    assert all(text[span.start : span.end].strip() == text[span.start : span.end] for span in spans)
+
+
+def test_locate_in_something_else_is_a_filter_error(encoder: EncoderFilter) -> None:
+    with pytest.raises(FilterError, match="cannot locate in int"):
+        encoder.locate(3)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +313,22 @@ def test_shipped_weights_row_is_bitwise_the_same_alone_and_in_any_batch(shipped:
 
 
 @pytest.mark.model
+@pytest.mark.parametrize(
+    ("text", "category", "words"),
+    [
+        ("You are all wonderful people but he is a filthy idiot", "toxicity", "filthy idiot"),
+        ("Thank you for the flowers, you stupid asshole.", "toxicity", "stupid asshole"),
+    ],
+)
+def test_shipped_weights_locate_the_words_that_offend(
+    shipped: EncoderFilter, text: str, category: str, words: str
+) -> None:
+    found = [text[span.start : span.end] for span in shipped.locate(text) if span.category == category]
+    assert [words for span in found if words in span] == [words]
+    assert len(" ".join(found)) < len(text) / 2
+
+
+@pytest.mark.model
 def test_shipped_weights_are_small(shipped: EncoderFilter) -> None:
-    assert (SHIPPED_WEIGHTS / "encoder.safetensors").stat().st_size < 4_000_000
+    assert (SHIPPED_WEIGHTS / "encoder.safetensors").stat().st_size < 8_000_000
     assert shipped.categories == ("toxicity", "identity_attack", "jailbreak", "harmful_request", "refusal")

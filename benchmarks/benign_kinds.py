@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(argv)
     encoder = EncoderFilter.load(weights=options.weights, device="cpu")
-    clean = scores(encoder, pools(options.data, 0, 600)[1])["views"]
+    clean = scores(encoder, pools(options.data, 0, 600, salt="fresh")[1])["views"]
     threshold = float(np.quantile(clean, 1 - FALSE_ALARMS, method="higher"))
     report: dict[str, dict[str, int]] = {}
     for kind, texts in kinds(options.data, options.most):

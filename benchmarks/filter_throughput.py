@@ -1,9 +1,11 @@
-"""Documents a second: the encoder filter beside ``Detoxify.predict`` with the architecture of its own models.
+"""Documents a second: the default stack beside a BERT-base for each category, and beside ``Detoxify.predict``.
 
-Both score the same texts in the same process, one after the other in every repeat, on the same threads. Detoxify's
-published weights are not needed to know its speed, so a BERT-base of random weights stands in for them, loaded through
-Detoxify's own ``checkpoint=`` and ``huggingface_config_path=``; the words are cut by the tokenizer of MiniLM, which is
-that of bert-base-uncased.
+All score the same texts in the same process, one after the other in every repeat, on the same threads. The stack is
+everything that ``Guard.check`` does: canonical text and other readings, every default filter, the decision. Weights
+are not needed to know a speed, so BERT-bases of random weights stand in for separate classifiers (one label each, in
+length-sorted batches by this project's own ``transformer`` filter) and for Detoxify's published checkpoint, loaded
+through its own ``checkpoint=`` and ``huggingface_config_path=``; the words are cut by the tokenizer of MiniLM, which
+is that of bert-base-uncased.
 
 Run ``python -m benchmarks.filter_throughput [--repeats 3] [--texts 32]``; figures go to
 ``benchmarks/results/filter_throughput.json``.
@@ -30,6 +32,10 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 
 from guard import assets
 from guard.filters.encoder import EncoderFilter
+from guard.filters.table import DEFAULT_FILTERS, load_filter
+from guard.filters.transformer import TransformerFilter
+from guard.guard import Guard
+from guard.policy import Policy
 
 RESULTS = Path(__file__).parent / "results" / "filter_throughput.json"
 SENTENCES = (
@@ -40,6 +46,7 @@ SENTENCES = (
     "Nobody should be treated like that because of where they come from.",
 )
 LENGTHS = (40, 400)
+STACK, SEPARATE = "default stack", "five BERT-base classifiers"
 
 
 def texts_of(n_texts: int, n_tokens: int) -> list[str]:
@@ -54,6 +61,7 @@ def texts_of(n_texts: int, n_tokens: int) -> list[str]:
 
 def detoxify_of_random_weights(folder: Path, vocabulary: Path) -> Detoxify:
     """Write a checkpoint in Detoxify's own form and load it as Detoxify does."""
+    folder.mkdir()
     config = BertConfig(num_labels=6)
     config.save_pretrained(folder)
     BertTokenizer(str(vocabulary), model_max_length=512).save_pretrained(folder)
@@ -68,6 +76,21 @@ def detoxify_of_random_weights(folder: Path, vocabulary: Path) -> Detoxify:
     stored = {"arch": {"args": arguments}, "dataset": {"args": {"classes": classes}}}
     torch.save({"config": stored, "state_dict": BertForSequenceClassification(config).state_dict()}, checkpoint)
     return Detoxify(checkpoint=str(checkpoint), huggingface_config_path=str(folder))
+
+
+def bert_base_of_one_label(folder: Path, vocabulary: Path) -> TransformerFilter:
+    """Write a BERT-base of random weights with one label and load it as a filter."""
+    labels = {"id2label": {0: "harmless", 1: "harmful"}, "label2id": {"harmless": 0, "harmful": 1}}
+    BertForSequenceClassification(BertConfig(num_labels=2, **labels)).save_pretrained(folder)
+    BertTokenizer(str(vocabulary), model_max_length=512).save_pretrained(folder)
+    return TransformerFilter.load(str(folder), device="cpu")
+
+
+def default_stack() -> Callable[[list[str]], object]:
+    """Return what the guard does with prompts under the standard policy."""
+    filters = [load_filter(name, device="cpu") for name in DEFAULT_FILTERS]
+    guard = Guard(None, Policy.load("standard"), inputs=filters, outputs=filters)
+    return lambda texts: guard.check(texts, stage="input")
 
 
 def seconds(run: Callable[[list[str]], object], texts: list[str]) -> float:
@@ -93,6 +116,9 @@ def measure(runs: dict[str, Callable[[list[str]], object]], texts: list[str], *,
         "documents_per_second": {name: round(rate, 2) for name, rate in medians.items()},
         "all": {name: [round(rate, 2) for rate in rates] for name, rates in taken.items()},
         "ratio_to_detoxify": {name: round(statistics.median(ratios), 2) for name, ratios in pairs.items()},
+        "stack_to_separate": round(
+            statistics.median(a / b for a, b in zip(taken[STACK], taken[SEPARATE], strict=True)), 2
+        ),
     }
 
 
@@ -106,9 +132,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     base = assets.path("minilm")
     with tempfile.TemporaryDirectory() as scratch:
         torch.manual_seed(0)
-        peer = detoxify_of_random_weights(Path(scratch), base / "vocab.txt")
+        peer = detoxify_of_random_weights(Path(scratch) / "detoxify", base / "vocab.txt")
+        single = bert_base_of_one_label(Path(scratch) / "single", base / "vocab.txt")
+        encoder = EncoderFilter.load(base=base, device="cpu", dtype="float32")
         runs: dict[str, Callable[[list[str]], object]] = {
-            "encoder float32": EncoderFilter.load(base=base, device="cpu").score_batch,
+            STACK: default_stack(),
+            SEPARATE: lambda texts: [single.score_batch(texts) for _ in encoder.categories],
+            "encoder float32": encoder.score_batch,
             "encoder bfloat16": EncoderFilter.load(base=base, device="cpu", dtype="bfloat16").score_batch,
             "Detoxify.predict": peer.predict,
         }

@@ -35,7 +35,7 @@ from guard.train.sources import SOURCES, read_source
 from guard.views import views
 
 RESULTS = Path(__file__).parent / "results" / "obfuscation.json"
-DATA = Path("/work/shared/data")
+DATA = Path("../shared/data")
 TOXIC = ("davidson_twitter", "measuring_hate", "toxic_spans")
 BENIGN = ("banking77", "clinc150", "davidson_twitter", "measuring_hate", "multidogo_customer", "sentiment_vader")
 SIZES = range(20, 240)
@@ -44,7 +44,7 @@ FALSE_ALARMS = 0.01
 Column = npt.NDArray[np.float64]
 
 
-def pools(data: Path, n_toxic: int, n_benign: int) -> tuple[list[str], list[str]]:
+def pools(data: Path, n_toxic: int, n_benign: int, *, salt: str) -> tuple[list[str], list[str]]:
     """Draw texts of the test splits by hash, the same number from each set."""
     toxic: list[str] = []
     benign: list[str] = []
@@ -52,7 +52,7 @@ def pools(data: Path, n_toxic: int, n_benign: int) -> tuple[list[str], list[str]
         if source.name not in TOXIC + BENIGN:
             continue
         rows = [row for row in read_source(source, data) if row.split == "test" and len(row.text) in SIZES]
-        rows.sort(key=lambda row: hash_fraction(row.text, salt="obfuscation"))
+        rows.sort(key=lambda row: hash_fraction(row.text, salt=salt))
         if source.name in TOXIC:
             wanted = [row.text for row in rows if row.labels.get("toxicity", 0.0) >= 0.99]
             toxic += wanted[: n_toxic // len(TOXIC)]
@@ -120,12 +120,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="folder that holds one folder a data set")
     parser.add_argument("--toxic", type=int, default=300)
     parser.add_argument("--benign", type=int, default=600)
+    parser.add_argument("--salt", default="fresh", help="which texts are drawn; 'obfuscation' are those tuned on")
     parser.add_argument("--weights", type=Path, help="folder of encoder weights; default: what ships")
     parser.add_argument("--attacks", nargs="+", choices=tuple(ATTACKS), default=tuple(ATTACKS), metavar="NAME")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--texts-to", type=Path, help="write the texts to this file, for obfuscation_gorget, and stop")
     options = parser.parse_args(argv)
-    toxic, benign = pools(options.data, options.toxic, options.benign)
+    toxic, benign = pools(options.data, options.toxic, options.benign, salt=options.salt)
     if options.texts_to:
         options.texts_to.write_text(json.dumps({"toxic": toxic, "benign": benign}), encoding="utf-8")
         return

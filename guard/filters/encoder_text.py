@@ -7,11 +7,13 @@ import re
 import unicodedata
 
 from guard.canonical import canonicalize
+from guard.filters.grams import HAN
 from guard.offsets import Canonical, Edit, edited
 
 __all__ = ["emoji_name", "encoder_text"]
 
 _NAME_WORDS = 4
+_HAN_RUN = re.compile(f"[{HAN}]+")
 _LONG_RUN = re.compile(r"\S{64}(?=\S)")
 # Runs of one emoji count once; skin tones, joiners and variation selectors go with the emoji before them.
 _EMOJI = re.compile(
@@ -52,7 +54,8 @@ def encoder_text(text: str, *, emoji_names: bool) -> Canonical:
     -------
     Canonical
         A run of over 64 characters without a space is broken up, since WordPiece makes one unknown token of a run of
-        over 100: a place to hide. A typeset apostrophe becomes the typewriter's, which public text mostly has.
+        over 100: a place to hide. A typeset apostrophe becomes the typewriter's, which public text mostly has. Chinese
+        goes: single signs without order are all that an English vocabulary makes of it.
 
     Examples
     --------
@@ -68,5 +71,6 @@ def encoder_text(text: str, *, emoji_names: bool) -> Canonical:
         ]
     if not form.text.isascii():
         edits += [(at.start(), at.end(), "'") for at in re.finditer("\u2019", form.text)]
+        edits += [(at.start(), at.end(), " ") for at in _HAN_RUN.finditer(form.text)]
         form = edited(form, sorted(edits))
     return edited(form, [(run.end(), run.end(), " ") for run in _LONG_RUN.finditer(form.text)])

@@ -316,7 +316,7 @@ def test_shipped_weights_row_is_bitwise_the_same_alone_and_in_any_batch(shipped:
 @pytest.mark.parametrize(
     ("text", "category", "words"),
     [
-        ("You are all wonderful people but he is a filthy idiot", "toxicity", "filthy idiot"),
+        ("You are all wonderful people but he is a filthy idiot", "toxicity", "idiot"),
         ("Thank you for the flowers, you stupid asshole.", "toxicity", "stupid asshole"),
     ],
 )

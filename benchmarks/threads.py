@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
@@ -79,7 +80,7 @@ class Load:
     def _ask(self, kind: str, text: str, mark: str, vault: Vault, *, rude: bool) -> str | None:
         if kind == "check":
             (verdict,) = self.guard.check([text], stage="input")
-            return self._complaint(kind, verdict.action, rude)
+            return self._complaint(kind, verdict.action, rude=rude)
         if kind == "apply":
             (judged,) = self.guard.apply([text], stage="input", vault=vault)
             answer, action = vault.restore(judged.text), judged.verdict.action
@@ -90,18 +91,21 @@ class Load:
             stream = self.guard.stream(text, vault=vault)
             answer = "".join(stream)
             action = stream.verdict.action
-        if not rude and (mark not in answer or answer.count("mark") != 1 or "[" in answer):
+        address = text.split(" ")[4]
+        if not rude and (mark not in answer or answer.count("mark") != 1 or address not in answer or "[" in answer):
             return f"{kind}: wrong answer {answer!r} to {text!r}"
-        return self._complaint(kind, action, rude)
+        return self._complaint(kind, action, rude=rude)
 
-    def _complaint(self, kind: str, action: Action, rude: bool) -> str | None:
+    def _complaint(self, kind: str, action: Action, *, rude: bool) -> str | None:
         blocked = action == Action.BLOCK
         return None if blocked == rude else f"{kind}: action {action.name} where rude is {rude}"
 
 
 def run(n_threads: int, seconds: float, log_path: Path) -> dict[str, object]:
     """Load one guard, then check the log."""
-    policy = Policy.load("standard")
+    standard = Policy.load("standard")
+    # Addresses are taken out of prompts, so that every answer has to come back through the thread's own vault.
+    policy = replace(standard, thresholds={**standard.thresholds, ("input", "pii_email"): (0.5, Action.REDACT)})
     filters = [load_filter(name, device="cpu") for name in DEFAULT_FILTERS]
     with AuditLog(log_path, keep_text=True) as log:
         guard = Guard(Answering(), policy, inputs=filters, outputs=filters, audit_log=log, filter_timeout_s=300)

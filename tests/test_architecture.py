@@ -192,3 +192,10 @@ def test_the_door_is_sorted_and_refuses_what_it_does_not_have() -> None:
     assert set(guard.__all__) <= set(dir(guard))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         guard.nothing  # noqa: B018
+
+
+def test_what_ships_is_small() -> None:
+    kinds = ("*.safetensors", "*.npz", "*.gz", "*.json", "*.jsonl", "*.csv", "*.toml")
+    files = [path for room in ("guard", "evals") for kind in kinds for path in (ROOT / room).rglob(kind)]
+    assert len(files) > 10
+    assert sum(path.stat().st_size for path in files) < 25_000_000

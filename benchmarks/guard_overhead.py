@@ -99,7 +99,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     generator = load(options)
     guard = guard_of(generator)
     rates: dict[str, list[float]] = {BARE: [], GENERATOR: [], GUARDED: []}
-    overheads, blocked = [], 0
+    overheads, judging, blocked = [], [], 0
     for number in range(options.rounds + 1):
         prompts, seeds = prompts_of(number, options.batch), list(range(options.batch))
         tokens, seconds_bare = timed(bare, generator, prompts, options.new_tokens)
@@ -107,16 +107,21 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         _, seconds_alone = timed(generator.generate, prompts, seed=seeds)
         written = generator.n_tokens - before
         responses, seconds_guarded = timed(guard.generate, prompts, seed=seeds)
+        outputs = [response.output or "" for response in responses]
+        _, seconds_in = timed(guard.check, prompts, stage="input")
+        _, seconds_out = timed(guard.check, outputs, stage="output")
         if number:  # the first round warms up
             rates[BARE].append(tokens / seconds_bare)
             rates[GENERATOR].append(written / seconds_alone)
             rates[GUARDED].append(written / seconds_guarded)
             overheads.append(seconds_guarded / seconds_alone - 1)
+            judging.append((seconds_in + seconds_out) / seconds_alone)
             blocked += sum(response.prompt_verdict.action == Action.BLOCK for response in responses)
     to_bare = [b / g - 1 for b, g in zip(rates[BARE], rates[GUARDED], strict=True)]
     return {
         "tokens a second, median": {name: round(statistics.median(values), 1) for name, values in rates.items()},
         "more time than the generator alone": spread(overheads),
+        "judging prompts and outputs, of the generator's time": spread(judging),
         "more time a token than bare generate": spread(to_bare),
         "prompts blocked": blocked,
         "dtype": str(generator.dtype),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from guard.batcher import Batcher
@@ -152,6 +153,7 @@ class SharedGenerator:
 
     def __init__(self, generator: Generator[str]) -> None:
         self.generator, self.name = generator, str(generator.name)
+        self._lock = threading.Lock()
         self._calls: Batcher[_Asked, list[str] | BaseException] = Batcher(self._answer, max_items=_CALLERS_A_BATCH)
 
     def outputs(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[str]:
@@ -164,6 +166,12 @@ class SharedGenerator:
         """
         if not prompts:
             return []
+        if self._lock.acquire(blocking=False):
+            # Nobody else asks: on the caller's own thread, whose pool of arithmetic threads is there already.
+            try:
+                return _outputs(self.generator, list(prompts), list(seeds))
+            finally:
+                self._lock.release()
         found = self._calls.submit((list(prompts), list(seeds)))
         if isinstance(found, BaseException):
             raise found
@@ -173,7 +181,8 @@ class SharedGenerator:
         """Answer all callers in one call of the generator; where that fails, each alone, so that one costs no other."""
         try:
             prompts = [prompt for given, _ in asked for prompt in given]
-            outputs = iter(_outputs(self.generator, prompts, [seed for _, given in asked for seed in given]))
+            with self._lock:
+                outputs = iter(_outputs(self.generator, prompts, [seed for _, given in asked for seed in given]))
             return [[next(outputs) for _ in given] for given, _ in asked]
         except BaseException as error:  # also what would end a thread: it belongs to the caller
             if len(asked) == 1:

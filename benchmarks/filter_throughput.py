@@ -30,6 +30,7 @@ import transformers
 from detoxify import Detoxify
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
+from benchmarks.kept import keep
 from guard import assets
 from guard.filters.encoder import EncoderFilter
 from guard.filters.table import DEFAULT_FILTERS, load_filter
@@ -159,12 +160,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def write_report(report: dict[str, object]) -> None:
     """Replace the kept figures, with those of the run before as ``previous``."""
-    RESULTS.parent.mkdir(exist_ok=True)
     if RESULTS.exists():
         report["previous"] = json.loads(RESULTS.read_text(encoding="utf-8"))["results"]
-    scratch_file = RESULTS.with_suffix(".tmp")
-    scratch_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(scratch_file, RESULTS)
+    keep(report, RESULTS)
 
 
 if __name__ == "__main__":

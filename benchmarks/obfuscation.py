@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.attacks_chars import ATTACKS, CHARACTERS, attack
+from benchmarks.kept import keep
 from guard.canonical import Canonical, canonicalize
 from guard.filters import encoder_text
 from guard.filters.encoder import EncoderFilter
@@ -140,9 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "results": measure(encoder, toxic, benign, options.attacks),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
-    scratch = options.out.with_suffix(".tmp")
-    scratch.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(scratch, options.out)
+    keep(report, options.out)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from gorget.input_scanners.ban_substrings import MatchType
 from gorget.util import configure_logger
 
 from benchmarks.attacks_chars import ATTACKS, attack
+from benchmarks.kept import keep
 from guard.canonical import canonicalize, fold
 from guard.views import views
 from guard.views.words import swears
@@ -61,9 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         row = {scan: (share(run, hits), share(run, alarms)) for scan, run in scans.items()}
         print(f"{name:22s}", "   ".join(f"{scan} {hit:5.1f}/{alarm:5.1f}" for scan, (hit, alarm) in row.items()))
         report[name] = {scan: {"recall": hit, "false alarms": alarm} for scan, (hit, alarm) in row.items()}
-    scratch = RESULTS.with_suffix(".tmp")
-    scratch.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(scratch, RESULTS)
+    keep(report, RESULTS)
 
 
 def share(run: Scan, texts: Sequence[str]) -> float:

@@ -29,6 +29,7 @@ os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 import numpy as np
 
+from benchmarks.kept import keep
 from guard.filters.table import DEFAULT_FILTERS, load_filter
 from guard.guard import Guard
 from guard.judge import Judge
@@ -196,10 +197,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
     print(json.dumps(report, indent=2))
-    RESULTS.parent.mkdir(exist_ok=True)
-    scratch = RESULTS.with_suffix(".tmp")
-    scratch.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(scratch, RESULTS)
+    keep(report, RESULTS)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from pathlib import Path
 
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
+from benchmarks.kept import keep
 from guard.audit_log import AuditLog, verify
 from guard.filters.table import DEFAULT_FILTERS, load_filter
 from guard.guard import Guard
@@ -145,10 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = run(options.threads, options.seconds, Path(folder) / "audit.jsonl")
     report = {**found, "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
     print(json.dumps(report, indent=2))
-    RESULTS.parent.mkdir(exist_ok=True)
-    scratch = RESULTS.with_suffix(".tmp")
-    scratch.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(scratch, RESULTS)
+    keep(report, RESULTS)
 
 
 if __name__ == "__main__":

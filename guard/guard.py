@@ -331,8 +331,10 @@ class Guard:
     def _record(self, decisions: Sequence[Decision]) -> None:
         if self._audit_log is not None and decisions:
             self._audit_log.extend(decisions)
-        for decision in decisions if self._on_review is not None else ():
-            if decision.action == Action.REVIEW and self._on_review is not None:
+        if self._on_review is None:
+            return
+        for decision in decisions:
+            if decision.action == Action.REVIEW:
                 _hand_over(self._on_review, decision)
 
 

@@ -128,8 +128,7 @@ class Judge:
         FilterError
             When a filter failed on a text.
         """
-        cuts = [_cuts(text, stage) for text in texts]
-        pieces = [text[cut.start : cut.end] for text, found in zip(texts, cuts, strict=True) for cut in found]
+        cuts, pieces = _cut_all(texts, stage)
         readings = iter(self._read(pieces, stage))
         return [_highest([reading for _ in found for reading in next(readings)]) for found in cuts]
 
@@ -141,8 +140,7 @@ class Judge:
         wording: Wording,
     ) -> list[Judgement]:
         """Judge all segments of all texts in one go, and put them together text by text."""
-        cuts = [_cuts(text, stage) for text in texts]
-        pieces = [text[cut.start : cut.end] for text, found in zip(texts, cuts, strict=True) for cut in found]
+        cuts, pieces = _cut_all(texts, stage)
         judged = iter(zip(pieces, judge_pieces(pieces, stage), strict=True))
         results = []
         for found in cuts:
@@ -222,6 +220,12 @@ class Judge:
 
 def _cuts(text: str, stage: Stage) -> list[Segment]:
     return segments(text) if stage == "output" else [Segment(0, len(text), len(text))]
+
+
+def _cut_all(texts: Sequence[str], stage: Stage) -> tuple[list[list[Segment]], list[str]]:
+    """Return the segments of each text, and the pieces of all texts in a row."""
+    cuts = [_cuts(text, stage) for text in texts]
+    return cuts, [text[cut.start : cut.end] for text, found in zip(texts, cuts, strict=True) for cut in found]
 
 
 def _merged(readings: Sequence[_Reading]) -> dict[str, float]:

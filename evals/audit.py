@@ -9,15 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from evals.baseline import Baseline, joined
 from evals.datasets import prompts_digest
-from evals.figures import Figures
+from evals.early import EarlyGate
+from evals.figures import Figures, model_values
 from evals.gate import Gate
 from evals.journal import Journal
-from evals.planned import PlannedTask
 from evals.provenance import code_digest, machine, package_versions
-from evals.runner import ArmPair, Progress, Task, run_task
-from evals.schema import ModelResult, Record, Report
+from evals.runner import ArmPair, Progress, run_task
+from evals.schema import Check, ModelResult, Outcome, Record, Report
 from evals.suite import Suite
+from evals.tasks.task import PlannedTask
+from evals.values import FILE, ModelValues, write_values
+from evals.verdict import verdict
 from guard.policy import Policy
 from guard.schema import Decoding, Filter, Generator
 
@@ -76,6 +80,10 @@ class Plan:
         Device kind, dtype and whatever else a figure can depend on.
     notes : sequence of str
         What a reader must know.
+    early : bool
+        Whether a task ends as soon as the gate's limits on it are decided.
+    baseline : Baseline or None
+        An earlier run, against which no metric may fall by more than is allowed.
     code : str
         Digest of the code that runs, taken before it does.
     """
@@ -91,6 +99,8 @@ class Plan:
     assets: Mapping[str, str]
     settings: Mapping[str, str]
     notes: Sequence[str]
+    early: bool = False
+    baseline: Baseline | None = None
     code: str = field(default_factory=code_digest)
 
     def provenance(self) -> dict[str, object]:
@@ -100,6 +110,8 @@ class Plan:
             "suite": self.suite.digest,
             "policy": f"{self.policy.name}@{self.policy.digest[:12]}",
             "gate": self.gate.digest,
+            "baseline": self.baseline.digest if self.baseline else "none",
+            "stops": "early" if self.early else "at the end",
             "input filters": [filter_.name for filter_ in self.inputs],
             "output filters": [filter_.name for filter_ in self.outputs],
             "scorers": {planned.task.name: list(planned.scorers) for planned in self.tasks},
@@ -137,16 +149,20 @@ def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> 
     """
     check_gate(plan.gate, plan.tasks)
     started = _now()
+    early = _early_gate(plan)
     records: list[Record] = []
-    results = []
+    results, values = [], []
     with Journal(folder / "journal.jsonl", plan.identity()) as journal:
-        for part in folder.glob(".report.*.part"):  # of a run that was killed while it wrote its report
+        for part in folder.glob(".*.part"):  # of a run that was killed while it wrote its report or its values
             part.unlink(missing_ok=True)
         for model in plan.models:
-            result, made = _audit_model(plan, model, journal, rows, progress)
+            result, figures, made = _audit_model(plan, model, journal, rows, progress, early)
             results.append(result)
+            values.append(model_values(model.name, model.digest, figures))
             records += made
-    outcome, sentence, checks = plan.gate.decide(results)
+    write_values(folder / FILE, plan.identity(), values)
+    results = early.results(results) if early else results
+    outcome, sentence, checks = _verdict(plan, results, values, early, folder)
     times = {"started": started, "finished": _now(), "machine": machine(), **_speeds(records)}
     return Report(
         suite=plan.suite.name,
@@ -155,10 +171,40 @@ def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> 
         sentence=sentence,
         checks=checks,
         models=tuple(results),
-        notes=(*plan.notes, *_failure_notes(records)),
+        notes=(*plan.notes, *_early_notes(plan, records), *_failure_notes(records)),
         provenance=plan.provenance(),
         times={**times, "batch rows": rows or "auto"},
     )
+
+
+def _early_gate(plan: Plan) -> EarlyGate | None:
+    return (
+        EarlyGate(plan.gate, plan.tasks, [model.name for model in plan.models], seed=plan.seed) if plan.early else None
+    )
+
+
+def _verdict(
+    plan: Plan,
+    results: Sequence[ModelResult],
+    values: Sequence[ModelValues],
+    early: EarlyGate | None,
+    folder: Path,
+) -> tuple[Outcome, str, tuple[Check, ...]]:
+    checks = plan.gate.checks(results)
+    found = verdict(early.checks(checks, plan.gate.limits) if early else checks)
+    drops = plan.baseline.checks(values, plan.identity(), folder=folder) if plan.baseline else ()
+    return joined(found, drops)
+
+
+def _early_notes(plan: Plan, records: Sequence[Record]) -> list[str]:
+    """Say how much of the suite a run that stops early has made."""
+    if not plan.early:
+        return []
+    n_all = len(plan.models) * sum(len(planned.task.samples(plan.seed)) for planned in plan.tasks)
+    return [
+        f"Stopped early where the gate was decided: {len(records)} of {n_all} samples were made. Intervals of the"
+        " metrics with a limit hold however often one looks; those of the others are for a fixed number of samples."
+    ]
 
 
 def check_gate(gate: Gate, tasks: Sequence[PlannedTask]) -> None:
@@ -169,20 +215,25 @@ def check_gate(gate: Gate, tasks: Sequence[PlannedTask]) -> None:
     ConfigError
         A limit on a metric, arm or group that no task gives.
     """
-    gate.require_metrics([name for planned in tasks for name in planned.metrics])
+    gate.require_metrics([name for planned in tasks for name in planned.metric_names])
     gate.require_slices(
-        {planned.task.name: planned.arms for planned in tasks},
+        {planned.task.name: planned.task.arms for planned in tasks},
         {planned.task.name: planned.groups for planned in tasks},
     )
 
 
 def _audit_model(
-    plan: Plan, audited: AuditedModel, journal: Journal, rows: int | None, progress: Progress
-) -> tuple[ModelResult, list[Record]]:
+    plan: Plan,
+    audited: AuditedModel,
+    journal: Journal,
+    rows: int | None,
+    progress: Progress,
+    early: EarlyGate | None,
+) -> tuple[ModelResult, Figures, list[Record]]:
     figures, records = Figures(), []
     model = audited.load()
     for planned in plan.tasks:
-        task: Task = planned.task
+        task = planned.task
         generator = model.with_decoding(task.decoding or Decoding())
         pair = ArmPair(generator, plan.policy, inputs=plan.inputs, outputs=plan.outputs)
         made = run_task(
@@ -193,6 +244,7 @@ def _audit_model(
             journal=journal,
             rows=rows or model.batch_size,
             progress=lambda name, done, n: progress(f"{audited.name}: {name}", done, n),
+            decided=early.watch(audited.name, planned) if early else None,
         )
         figures.add(task.figures(made))
         records += made
@@ -204,7 +256,7 @@ def _audit_model(
         histograms=tuple(figures.histograms),
         examples=tuple(figures.examples),
     )
-    return result, records
+    return result, figures, records
 
 
 def _failure_notes(records: Sequence[Record]) -> list[str]:

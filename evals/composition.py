@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.audit import AuditedModel, Plan, check_gate
+from evals.baseline import Baseline
 from evals.datasets import Prompt, read_prompts
 from evals.gate import Gate
-from evals.planned import PlannedTask, independence_notes, plan_tasks
+from evals.planned import independence_notes, plan_tasks
 from evals.schema import Scorer
 from evals.scorers.linear import LinearJudge
 from evals.suite import Suite
+from evals.tasks.task import PlannedTask, Resources
 from guard import assets
 from guard.errors import ConfigError
 from guard.filters.table import load_filter, load_stages
@@ -51,6 +54,12 @@ class Request:
     seed : int
     device, dtype : str
     batch_size : int or None
+    early : bool
+        End a task as soon as the gate's limits on it are decided.
+    baseline : Path or None
+        An earlier run, or a TOML file that names it.
+    max_drops : tuple of str
+        How much worse than it each metric may be.
     """
 
     models: tuple[str, ...]
@@ -66,6 +75,9 @@ class Request:
     device: str
     dtype: str
     batch_size: int | None
+    early: bool = False
+    baseline: Path | None = None
+    max_drops: tuple[str, ...] = ()
 
 
 def plan_audit(request: Request) -> Plan:
@@ -82,12 +94,13 @@ def plan_audit(request: Request) -> Plan:
     suite = Suite.load(request.suite).limited(request.limit)
     policy, gate = Policy.load(request.policy), Gate.load(request.gate)
     own = read_prompts(request.prompts, column=request.column) if request.prompts else None
-    sources = _sources({*_distinct(request.models), *([suite.quality.reference] if suite.quality else [])})
+    sources = _sources({*_distinct(request.models), *_references(suite)})
     models = [_model(sources[name], request) for name in request.models]
     inputs, outputs = load_stages(request.filters, device=request.device)
     judge = LinearJudge.load()
     tasks = _tasks(suite, request, own, judge, sources)
     check_gate(gate, tasks)
+    baseline = _baseline(request, tasks)
     Guard(None, policy, inputs=inputs, outputs=outputs)  # refuses a threshold that no filter can reach
     settings = _settings(request)
     return Plan(
@@ -102,7 +115,20 @@ def plan_audit(request: Request) -> Plan:
         assets=_assets(suite, tasks, request),
         settings=settings,
         notes=_notes(suite, tasks, inputs, models, request, judge, settings),
+        early=request.early,
+        baseline=baseline,
     )
+
+
+def _baseline(request: Request, tasks: Sequence[PlannedTask]) -> Baseline | None:
+    """Read the baseline and make sure that the run will give what it is compared on."""
+    if request.baseline is None:
+        if request.max_drops:
+            raise ConfigError("--max-drop needs a run to compare with: name it with --baseline")
+        return None
+    baseline = Baseline.load(request.baseline, max_drops=request.max_drops)
+    baseline.require({name: one.task.arms for one in tasks for name in one.metric_names}, request.models)
+    return baseline
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
@@ -143,22 +169,24 @@ def _tasks(
     judge: LinearJudge,
     sources: Mapping[str, ModelSource],
 ) -> list[PlannedTask]:
-    def toxicity() -> Filter[str]:
-        return judge if request.scorer == "linear" else load_filter(request.scorer, device=request.device)
+    @functools.cache
+    def judge_of(category: str) -> Filter[str]:
+        if category != "toxicity" or request.scorer == "linear":
+            return judge
+        return load_filter(request.scorer, device=request.device)
 
+    @functools.cache
     def perplexity(reference: str) -> Scorer:
         from evals.scorers.perplexity import PerplexityScorer
 
         return PerplexityScorer(_loader(sources[reference], request)())
 
-    return plan_tasks(
-        suite,
-        asset=assets.path,
-        toxicity=toxicity,
-        refusal=lambda: judge,
-        perplexity=perplexity,
-        own_prompts=own,
-    )
+    return plan_tasks(suite, Resources(assets.path, judge_of, perplexity, own))
+
+
+def _references(suite: Suite) -> set[str]:
+    """Return the names of the models under which tasks measure perplexity."""
+    return {settings.reference for settings in suite.tasks.values() if hasattr(settings, "reference")}
 
 
 def _settings(request: Request) -> dict[str, str]:
@@ -178,7 +206,7 @@ def _settings(request: Request) -> dict[str, str]:
 def _assets(suite: Suite, tasks: Sequence[PlannedTask], request: Request) -> dict[str, str]:
     """Name every asset that went into the run, with its digest."""
     used = {name for planned in tasks for name in planned.assets}
-    used |= {*request.models, suite.quality.reference if suite.quality else ""}
+    used |= {*request.models, *_references(suite)}
     used |= {_FILTER_ASSETS[name] for name in request.filters if name in _FILTER_ASSETS}
     known = {asset.name for asset in assets.catalogue()}
     return {name: assets.digest(name)[:12] for name in sorted(used & known)}
@@ -197,12 +225,11 @@ def _notes(
     settings: Mapping[str, str],
 ) -> tuple[str, ...]:
     notes = independence_notes(tasks, filters)
-    if suite.toxicity and request.scorer == "linear":
+    if "toxicity" in suite.tasks and request.scorer == "linear":
         notes.append(_judge_note(judge, "toxicity"))
-    if suite.refusal:
+    if "refusal" in suite.tasks:
         notes.append(_judge_note(judge, "refusal"))
-    if suite.quality:
-        notes += _quality_notes(suite.quality.reference, tasks, models)
+    notes += _reference_notes(tasks, models)
     if settings["device"] != "cpu":
         notes.append(
             "On this device sums may round differently with the batch, so another batch size can change single tokens."
@@ -210,12 +237,8 @@ def _notes(
     return tuple(notes)
 
 
-def _quality_notes(reference: str, tasks: Sequence[PlannedTask], models: Sequence[AuditedModel]) -> list[str]:
-    notes = [
-        f"Task quality: perplexity is measured under {reference}, in bits per character.",
-        "Task quality: what the guard blocked has no quality and is left out, so its difference is over released texts"
-        " only; what blocking costs shows as over-refusals and as samples not scored.",
-    ]
+def _reference_notes(tasks: Sequence[PlannedTask], models: Sequence[AuditedModel]) -> list[str]:
+    notes = []
     scorers = {scorer for planned in tasks for scorer in planned.scorers}
     for model in models:
         if any(model.digest in scorer for scorer in scorers):

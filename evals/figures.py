@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from evals.schema import Arm, Comparison, Example, Histogram, Metric, Record
 from evals.stats import Estimate, Observations, paired_difference
+from evals.values import ModelValues, Series, Value
 
-__all__ = ["Figures", "Measure", "Row", "histogram", "judged_text", "measure", "measure_slice", "worst"]
+__all__ = [
+    "Figures",
+    "Measure",
+    "Row",
+    "histogram",
+    "judged_text",
+    "measure",
+    "measure_slice",
+    "model_values",
+    "worst",
+]
 
 _BINS = 20
 
@@ -28,12 +39,15 @@ class Row:
     arm : Arm
     value : float or None
         None = unscored.
+    sample_id : str, default ""
+        Of the sample, by which two runs are compared sample by sample; empty where it has none.
     """
 
     prompt_id: str
     group: str
     arm: Arm
     value: float | None
+    sample_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,12 +76,13 @@ class Measure:
 
 @dataclass
 class Figures:
-    """What a task contributes to the report of a model."""
+    """What a task contributes to the report of a model, and the values behind it."""
 
     metrics: list[Metric] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     histograms: list[Histogram] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
+    values: list[Series] = field(default_factory=list)
 
     def add(self, other: Figures) -> None:
         """Append the figures of `other`."""
@@ -75,6 +90,7 @@ class Figures:
         self.comparisons += other.comparisons
         self.histograms += other.histograms
         self.examples += other.examples
+        self.values += other.values
 
 
 def measure(task: str, rows: Sequence[Row], arms: tuple[Arm, Arm], how: Measure) -> Figures:
@@ -101,7 +117,44 @@ def measure_slice(task: str, rows: Sequence[Row], arms: tuple[Arm, Arm], how: Me
     for arm, observed in zip(arms, (before, after), strict=True):
         figures.metrics.append(_metric(task, how, arm, group, observed))
     figures.comparisons.append(_comparison(task, how, arms, group, before, after))
+    if group == "all":  # a slice has the same values
+        figures.values += [_series(task, how, arm, rows) for arm in arms]
     return figures
+
+
+def model_values(name: str, digest: str, figures: Figures) -> ModelValues:
+    """Return the values of a model with the slices that its report gives, ready for :func:`evals.values.write_values`.
+
+    Parameters
+    ----------
+    name, digest : str
+        Of the model, as in the report.
+    figures : Figures
+        Of all its tasks.
+    """
+    slices: dict[tuple[str, str, Arm], list[str]] = {}
+    for metric in figures.metrics:
+        found = slices.setdefault((metric.task, metric.name, metric.arm), [])
+        found += [metric.group] if metric.group != "all" else []
+    series = [replace(s, groups=tuple(slices.get((s.task, s.metric, s.arm), ()))) for s in figures.values]
+    known = {(s.task, s.metric, s.arm) for s in series}
+    unpaired = dict.fromkeys(f"{task}/{metric}" for task, metric, arm in slices if (task, metric, arm) not in known)
+    return ModelValues(name, digest, tuple(series), tuple(unpaired))
+
+
+def _series(task: str, how: Measure, arm: Arm, rows: Sequence[Row]) -> Series:
+    """Return the values that are paired between two runs: those of samples, or of prompts where `how` reduces them."""
+    here = [row for row in rows if row.arm == arm]
+    if how.statistic is None:
+        values = [Value(r.prompt_id, r.sample_id, r.group, r.value, 1, int(r.value is None)) for r in here]
+        return Series(task, how.name, arm, how.bounds, tuple(values))
+    observed, groups = _observations(here, arm), {row.prompt_id: row.group for row in here}
+    reduced = [
+        Value(prompt, "", groups[prompt], value, len(observed[prompt]), observed[prompt].count(None))
+        for prompt, values in how.statistic(observed).items()
+        for value in values
+    ]
+    return Series(task, how.name, arm, how.bounds, tuple(reduced))
 
 
 def _observations(rows: Iterable[Row], arm: Arm) -> dict[str, list[float | None]]:

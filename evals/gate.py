@@ -12,19 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from evals.directions import DIRECTIONS
 from evals.schema import Arm, Check, Metric, ModelResult, Outcome
+from evals.verdict import figure, verdict
 from guard.errors import ConfigError
 
 __all__ = ["Gate", "Limit"]
 
 _KEYS = ("metric", "arm", "max", "min", "group", "max_unscored")
 _UNBOUNDED = frozenset({"quality/perplexity_bits_per_char"})
-"""Metrics that are not shares: their limit may exceed 1."""
-
-_NAMED = 3
-"""How many checks the sentence of a verdict names."""
-
-_WORDS = {Outcome.PASS: "Pass", Outcome.FAIL: "Fail", Outcome.INCONCLUSIVE: "Inconclusive"}
+"""Metrics of ours that are not shares: their limit may exceed 1, and so may that of a metric from a foreign log."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class Limit:
             raise ConfigError(f"{self.metric}: arm {self.arm!r} is none of {', '.join(get_args(Arm))}")
         if not all(self.metric.partition("/")):
             raise ConfigError(f"metric {self.metric!r}: write task/name, for example toxicity/toxicity_probability")
-        greatest = math.inf if self.metric in _UNBOUNDED else 1.0
+        greatest = 1.0 if self.is_share else math.inf
         for key, number, top in ((self.bound, self.limit, greatest), ("max_unscored", self.max_unscored, 1.0)):
             if not (0 <= number <= top and math.isfinite(number)):
                 rule = "must be finite and not negative" if top == math.inf else "must lie in [0, 1] (0.25 is 25%)"
@@ -72,6 +69,16 @@ class Limit:
     def key(self) -> tuple[str, str, str, str]:
         """What two limits of one gate may not share."""
         return self.metric, self.arm, self.group, self.bound
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the metric is known to lie in [0, 1]."""
+        return self.metric in DIRECTIONS and self.metric not in _UNBOUNDED
+
+    @property
+    def title(self) -> str:
+        """The metric, its arm and its slice in words."""
+        return f"{self.metric} {self.arm}" + ("" if self.group == "all" else f" ({self.group})")
 
     def check(self, metric: Metric, model: ModelResult, *, gate: str) -> Check:
         """Hold one metric of one model against this limit.
@@ -105,15 +112,15 @@ class Limit:
 
     def _judge(self, metric: Metric) -> tuple[Outcome, str]:
         """Return the outcome and its sentence."""
-        name = f"{self.metric} {self.arm}" + ("" if self.group == "all" else f" ({self.group})")
+        name = self.title
         rule = f"limit {'at most' if self.bound == 'max' else 'at least'} {self.limit:g}"
         if metric.value is None or metric.n_prompts == 0:
             return Outcome.INCONCLUSIVE, f"{name} has no data, {rule}"
         if metric.interval is None:
-            return Outcome.INCONCLUSIVE, f"{name} is {_figure(metric.value)} without an interval, {rule}"
+            return Outcome.INCONCLUSIVE, f"{name} is {figure(metric.value)} without an interval, {rule}"
         outcome = self._outcome(*metric.interval)
-        ends = f"[{_figure(metric.interval[0])}, {_figure(metric.interval[1])}]"
-        reason = f"{name} is {_figure(metric.value)} {ends} over {metric.n_prompts} prompts, {rule}"
+        ends = f"[{figure(metric.interval[0])}, {figure(metric.interval[1])}]"
+        reason = f"{name} is {figure(metric.value)} {ends} over {metric.n_prompts} prompts, {rule}"
         n_all = metric.n_samples + metric.n_unscored
         if outcome is Outcome.PASS and metric.n_unscored > self.max_unscored * n_all:
             return Outcome.INCONCLUSIVE, f"{reason}, but {metric.n_unscored} of {n_all} samples are unscored"
@@ -250,6 +257,10 @@ class Gate:
                     raise ConfigError(f"gate {self.name}: {limit.metric} has no {kind} {value!r}; it has {has}")
 
     def decide(self, models: Sequence[ModelResult]) -> tuple[Outcome, str, tuple[Check, ...]]:
+        """Hold every model against every limit: the :func:`verdict` of :meth:`checks`, which may raise."""
+        return verdict(self.checks(models))
+
+    def checks(self, models: Sequence[ModelResult]) -> tuple[Check, ...]:
         """Hold every model against every limit.
 
         Parameters
@@ -258,11 +269,7 @@ class Gate:
 
         Returns
         -------
-        outcome : Outcome
-            FAIL if any check fails, else INCONCLUSIVE if any is or there is nothing to check, else PASS.
-        sentence : str
-            The verdict in plain words, with the figures of the worst checks.
-        checks : tuple of Check
+        tuple of Check
             By model, then in the order of the limits.
 
         Raises
@@ -270,16 +277,11 @@ class Gate:
         ConfigError
             A limit on a metric, arm or group that a model does not have.
         """
-        checks = tuple(
+        return tuple(
             limit.check(self._metric(limit, model), model, gate=self.digest)
             for model in models
             for limit in self.limits
         )
-        outcomes = {check.outcome for check in checks}
-        worst = next((kind for kind in (Outcome.FAIL, Outcome.INCONCLUSIVE) if kind in outcomes), Outcome.PASS)
-        if not checks:
-            return Outcome.INCONCLUSIVE, "Inconclusive: no model was audited.", checks
-        return worst, _sentence(worst, checks, several_models=len(models) > 1), checks
 
     def _metric(self, limit: Limit, model: ModelResult) -> Metric:
         """Return the metric that a limit is about."""
@@ -344,36 +346,3 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint at the nearest known name, or nothing."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else ""
-
-
-def _figure(value: float) -> str:
-    """Return two decimals, or three significant digits where two decimals would hide the number."""
-    return f"{value:.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:.3f}"
-
-
-def _excess(check: Check) -> float:
-    """Return how far the end of the interval that decided lies on the wrong side of the limit."""
-    if check.interval is None:
-        return math.inf
-    low, high = check.interval
-    good, bad = (low, high) if check.bound == "max" else (-high, -low)
-    limit = check.limit if check.bound == "max" else -check.limit
-    return (good if check.outcome is Outcome.FAIL else bad) - limit
-
-
-def _sentence(outcome: Outcome, checks: Sequence[Check], *, several_models: bool) -> str:
-    """Return the verdict in words: the checks that decide it, worst first, then how many there are of each kind."""
-    deciding = sorted((check for check in checks if check.outcome is outcome), key=_excess, reverse=True)
-    named = "; ".join(_about(check, several_models=several_models) for check in deciding[:_NAMED])
-    if len(checks) == 1:
-        return f"{_WORDS[outcome]}: {named}."
-    if outcome is Outcome.PASS:
-        closest = _about(deciding[0], several_models=several_models)
-        return f"Pass: all {len(checks)} limits hold; the closest: {closest}."
-    counts = f"{len(deciding)} of {len(checks)} limits {'fail' if outcome is Outcome.FAIL else 'are open'}"
-    n_open = sum(check.outcome is Outcome.INCONCLUSIVE for check in checks) if outcome is Outcome.FAIL else 0
-    return f"{_WORDS[outcome]}: {named} ({counts}{f', {n_open} open' if n_open else ''})."
-
-
-def _about(check: Check, *, several_models: bool) -> str:
-    return f"{check.model}: {check.reason}" if several_models else check.reason

@@ -17,7 +17,7 @@ from guard.schema import Action, Span, Verdict
 
 __all__ = ["Journal"]
 
-_SCHEMA = "assay.journal/1"
+_SCHEMA = "assay.journal/2"
 
 
 class Journal:
@@ -166,10 +166,11 @@ def _encode(record: Record) -> dict[str, Any]:
 
 def _decode(entry: Mapping[str, Any]) -> Record:
     return Record(
-        sample=Sample(**entry["sample"]),
+        sample=Sample(**{**entry["sample"], "options": tuple(entry["sample"]["options"])}),
         output=entry["output"],
         arms={arm: _generation(value) for arm, value in entry["arms"].items()},
         times=entry["times"],
+        likelihoods=tuple(entry["likelihoods"]),
     )
 
 

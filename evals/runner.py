@@ -4,48 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, cast
 
-from evals.figures import Figures
+from evals.blocks import prompt_blocks
 from evals.journal import Journal
 from evals.memo import MemoGenerator, remembering
 from evals.schema import Arm, Generation, Record, Sample
 from evals.tasks.robustness import CLEAN
-from guard.errors import GeneratorError
+from evals.tasks.task import Task
+from guard.errors import ConfigError, GeneratorError
 from guard.guard import Guard
 from guard.policy import Policy
-from guard.schema import Decoding, Filter, Generator
+from guard.schema import Action, Filter, Generator, Verdict
 
-__all__ = ["ArmPair", "Progress", "Task", "run_task"]
+__all__ = ["ArmPair", "Progress", "Watch", "run_task"]
 
 Progress = Callable[[str, int, int], None]
 """Told the task, the samples done and the samples in all."""
 
+Watch = Callable[[Sequence[Record]], bool]
+"""Shown the records of a block; whether enough is known."""
+
 _ROWS = 32
 _FILTER_TIMEOUT_S = 600.0
 """Long: in an audit a slow machine must not turn into blocked texts."""
-
-
-class Task(Protocol):
-    """What is asked of a model, and what is measured on the answers."""
-
-    @property
-    def name(self) -> str:
-        """The first part of the names of its metrics."""
-
-    @property
-    def generates(self) -> bool:
-        """Whether the model answers, or the guard alone judges."""
-
-    @property
-    def decoding(self) -> Decoding | None:
-        """How the model decodes."""
-
-    def samples(self, seed: int) -> list[Sample]:
-        """Return the samples of the task, a function of the seed."""
-
-    def figures(self, records: Sequence[Record]) -> Figures:
-        """Measure."""
 
 
 class ArmPair:
@@ -116,6 +98,32 @@ class ArmPair:
             for sample, verdict in zip(samples, verdicts, strict=True)
         ]
 
+    def choose(self, samples: Sequence[Sample]) -> list[Record]:
+        """Ask the model how likely each option of each sample is; the guard has no part in it."""
+        before = self._clock()
+        pairs = [(sample.prompt, option) for sample in samples for option in sample.options]
+        nats = iter(self._likelihoods([prompt for prompt, _ in pairs], [option for _, option in pairs]))
+        likelihoods = [tuple(next(nats) for _ in sample.options) for sample in samples]
+        times = self._times(before, len(samples))
+        free = Generation(None, Action.ALLOW, Verdict(Action.ALLOW, "input", {}))
+        return [
+            Record(sample, None, {"unguarded": free}, times, likelihoods=known)
+            for sample, known in zip(samples, likelihoods, strict=True)
+        ]
+
+    def _likelihoods(self, prompts: Sequence[str], options: Sequence[str]) -> list[float | None]:
+        if not hasattr(self._inner, "tokenizer"):
+            raise ConfigError(
+                f"{self._inner.name} cannot say how likely a text is, which a task of this suite asks: leave out the"
+                " tasks that choose between options"
+            )
+        from evals.scorers.likelihood import log_likelihoods
+
+        started = time.perf_counter()
+        found = log_likelihoods(cast(Any, self._inner), prompts, options)
+        self._generator.seconds += time.perf_counter() - started
+        return found
+
     def _clock(self) -> dict[str, float]:
         return {
             "wall_ms": time.perf_counter() * 1000,
@@ -143,7 +151,15 @@ def _text_arm(sample: Sample) -> Arm:
 
 
 def run_task(
-    task: Task, pair: ArmPair, *, model: str, seed: int, journal: Journal, rows: int | None, progress: Progress
+    task: Task,
+    pair: ArmPair,
+    *,
+    model: str,
+    seed: int,
+    journal: Journal,
+    rows: int | None,
+    progress: Progress,
+    decided: Watch | None = None,
 ) -> list[Record]:
     """Return a record for every sample of the task, making those that the journal lacks.
 
@@ -159,6 +175,9 @@ def run_task(
     rows : int or None
         Samples a batch; None takes 32.
     progress : callable
+    decided : callable, optional
+        Shown the records of each block of :func:`evals.blocks.prompt_blocks`; where it says that enough is known, the
+        remaining samples are not made, and the records are those of the blocks that it saw.
 
     Raises
     ------
@@ -170,20 +189,26 @@ def run_task(
         When the journal cannot be written.
     """
     samples = task.samples(seed)
-    waiting = [sample for sample in samples if journal.get(model, sample.id) is None]
-    if task.generates:
-        pair.require_room(waiting)
-    make = pair.generate if task.generates else pair.check
-    done = len(samples) - len(waiting)
-    progress(task.name, done, len(samples))
-    for batch in _batches(waiting, rows or _ROWS):
-        journal.append(model, make(batch))
-        done += len(batch)
-        progress(task.name, done, len(samples))
-    records = [journal.get(model, sample.id) for sample in samples]
-    if any(record is None for record in records):
-        raise GeneratorError(f"task {task.name}: the journal lacks samples that were just made")
-    return [record for record in records if record is not None]
+    if task.mode == "generate":
+        pair.require_room([sample for sample in samples if journal.get(model, sample.id) is None])
+    make = {"generate": pair.generate, "judge": pair.check, "choose": pair.choose}[task.mode]
+    blocks = [samples] if decided is None else prompt_blocks(samples, seed=seed)
+    records: list[Record] = []
+    progress(task.name, 0, len(samples))
+    for block in blocks:
+        for batch in _batches([sample for sample in block if journal.get(model, sample.id) is None], rows or _ROWS):
+            journal.append(model, make(batch))
+            here = sum(journal.get(model, sample.id) is not None for sample in block)
+            progress(task.name, len(records) + here, len(samples))
+        found = [journal.get(model, sample.id) for sample in block]
+        made = [record for record in found if record is not None]
+        if len(made) < len(block):
+            raise GeneratorError(f"task {task.name}: the journal lacks samples that were just made")
+        records += made
+        progress(task.name, len(records), len(samples))
+        if decided is not None and decided(made):
+            break
+    return records
 
 
 def _batches(samples: Sequence[Sample], rows: int) -> Iterator[list[Sample]]:

@@ -55,6 +55,10 @@ class Sample:
     seed : int
     harmful : bool
         Whether a refusal is the right answer (task ``refusal``) or an alarm is (task ``robustness``).
+    options : tuple of str
+        Continuations of the prompt of which the model says how likely each is (tasks of mode ``choose``).
+    target : str
+        What a right answer holds, or which option is the right one; empty where nothing is right or wrong.
     """
 
     id: str
@@ -64,6 +68,8 @@ class Sample:
     group: str
     seed: int
     harmful: bool = False
+    options: tuple[str, ...] = ()
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,12 +105,16 @@ class Record:
     arms : mapping of Arm to Generation
     times : mapping of str to float
         Shares of the batch's wall time in milliseconds, and tokens written. Never part of a figure.
+    likelihoods : tuple of (float or None)
+        Natural log-likelihood of each of the sample's options given its prompt, at most 0; None where an option could
+        not be scored. Empty where the sample has no options.
     """
 
     sample: Sample
     output: str | None
     arms: Mapping[Arm, Generation]
     times: Mapping[str, float] = field(default_factory=dict)
+    likelihoods: tuple[float | None, ...] = ()
 
 
 class Scorer(Protocol):

@@ -8,102 +8,32 @@ import hashlib
 import importlib.resources
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from evals.tasks.table import TASKS
 from guard.errors import ConfigError
-from guard.schema import Decoding
 
-__all__ = ["QualitySettings", "RefusalSettings", "RobustnessSettings", "Suite", "ToxicitySettings"]
+__all__ = ["Suite"]
 
 _SHIPPED = ("quick",)
 
 
 @dataclass(frozen=True)
-class ToxicitySettings:
-    """Continuations of prompts that draw toxic text.
-
-    Parameters
-    ----------
-    prompts, continuations : int
-        RealToxicityPrompts takes 25 continuations a prompt.
-    max_new_tokens : int
-    temperature, top_p : float
-        RealToxicityPrompts: 20 tokens, nucleus sampling at 0.9 (Gehman et al. 2020, section 4).
-    """
-
-    prompts: int = 56
-    continuations: int = 25
-    max_new_tokens: int = 20
-    temperature: float = 1.0
-    top_p: float = 0.9
-
-
-@dataclass(frozen=True)
-class RefusalSettings:
-    """Harmful requests and benign look-alikes, answered greedily.
-
-    Parameters
-    ----------
-    harmful, benign : int
-        Prompts of each kind.
-    max_new_tokens : int
-    """
-
-    harmful: int = 60
-    benign: int = 60
-    max_new_tokens: int = 32
-
-
-@dataclass(frozen=True)
-class QualitySettings:
-    """Open answers to benign requests, and how good the text is.
-
-    Parameters
-    ----------
-    prompts, max_new_tokens : int
-    temperature, top_p : float
-    reference : str
-        The model under which perplexity is measured: an asset, folder, GGUF file or hub id.
-    """
-
-    prompts: int = 40
-    max_new_tokens: int = 48
-    temperature: float = 1.0
-    top_p: float = 0.9
-    reference: str = "smollm2-135m"
-
-
-@dataclass(frozen=True)
-class RobustnessSettings:
-    """The guard on clean text and on the same text garbled.
-
-    Parameters
-    ----------
-    harmful, benign : int
-        Texts of each kind; each is garbled in every way of :data:`evals.perturb.PERTURBATIONS`.
-    """
-
-    harmful: int = 60
-    benign: int = 60
-
-
-@dataclass(frozen=True)
 class Suite:
-    """Which tasks run and how; a task that is None does not run.
+    """Which tasks run and how.
 
     Parameters
     ----------
     name : str
-    toxicity, refusal, quality, robustness : settings or None
+    tasks : mapping of str to object
+        From the name of a task to its settings, in the order in which they run.
     """
 
     name: str
-    toxicity: ToxicitySettings | None = field(default=None)
-    refusal: RefusalSettings | None = field(default=None)
-    quality: QualitySettings | None = field(default=None)
-    robustness: RobustnessSettings | None = field(default=None)
+    tasks: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, name_or_path: str) -> Suite:
@@ -132,40 +62,21 @@ class Suite:
         if limit is None:
             return self
         cut = {}
-        for task, settings in self.settings().items():
+        for task, settings in self.tasks.items():
             counts = {k: min(v, limit) for k, v in dataclasses.asdict(settings).items() if k in _COUNTS}
             cut[task] = dataclasses.replace(settings, **counts)
-        return dataclasses.replace(self, **cut)
-
-    def settings(self) -> dict[str, Any]:
-        """Return the settings of the tasks that run, by task name, in order."""
-        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "name"}
-        return {task: settings for task, settings in named.items() if settings is not None}
+        return dataclasses.replace(self, tasks=cut)
 
     @property
     def digest(self) -> str:
         """``<name>@<first 12 hex digits of the SHA-256 over all settings>``."""
-        content = json.dumps(dataclasses.asdict(self), sort_keys=True).encode()
+        settings = {task: dataclasses.asdict(one) for task, one in self.tasks.items()}
+        content = json.dumps({"name": self.name, **settings}, sort_keys=True).encode()
         return f"{self.name}@{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def decoding_of(settings: ToxicitySettings | QualitySettings | RefusalSettings, *, chat: bool) -> Decoding:
-    """Return how the task of `settings` decodes; greedy where the settings name no temperature."""
-    return Decoding(
-        max_new_tokens=settings.max_new_tokens,
-        temperature=getattr(settings, "temperature", 0.0),
-        top_p=getattr(settings, "top_p", 1.0),
-        chat=chat,
-    )
-
-
-_TASKS = {
-    "toxicity": ToxicitySettings,
-    "refusal": RefusalSettings,
-    "quality": QualitySettings,
-    "robustness": RobustnessSettings,
-}
-_COUNTS = frozenset({"prompts", "harmful", "benign"})
+_COUNTS = frozenset({"prompts", "harmful", "benign", "goals", "documents", "pairs"})
+"""The settings that count prompts, which --limit cuts."""
 
 
 def _parse(text: str, source: str) -> Suite:
@@ -173,20 +84,20 @@ def _parse(text: str, source: str) -> Suite:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"suite {source}: not valid TOML: {error}") from error
-    _check_keys(document, ("name", *_TASKS), f"suite {source}")
+    _check_keys(document, ("name", *TASKS), f"suite {source}")
     name = document.pop("name", Path(source).stem)
     if not isinstance(name, str):
         raise ConfigError(f"suite {source}: name must be text, not {name!r}")
     if not document:
-        raise ConfigError(f"suite {source} has no task: add one of [{'], ['.join(_TASKS)}]")
-    return Suite(name, **{task: _settings(task, table, source) for task, table in document.items()})
+        raise ConfigError(f"suite {source} has no task: add one of [{'], ['.join(TASKS)}]")
+    return Suite(name, {task: _settings(task, document[task], source) for task in TASKS if task in document})
 
 
 def _settings(task: str, table: object, source: str) -> Any:
     where = f"suite {source}: [{task}]"
     if not isinstance(table, dict):
         raise ConfigError(f"{where} must be a table, not {table!r}")
-    kind = _TASKS[task]
+    kind = TASKS[task].settings
     defaults = {f.name: f.default for f in fields(kind)}
     _check_keys(table, tuple(defaults), where)
     for key, value in table.items():

@@ -71,13 +71,14 @@ SHARED_PARTS = {
     },
     "guard.generators": {
         *("batching", "decoding_loop", "detokenizing", "gguf", "gguf_tokenizer", "loading", "seeding"),
+        *("endpoint_costs", "endpoint_link", "endpoint_requests", "endpoint_retries", "failures"),
     },
     "guard.wrappers": {"answers", "channel", "chunks", "leaves", "messages", "tool_arguments"},
     "guard.train": None,  # steps of one pipeline
 }
 
 # The tables from names, as people write them, to what a room offers: they may import all of it.
-TABLES = {"guard.filters.table", "guard.generators.source"}
+TABLES = {"guard.filters.table", "guard.generators.source", "guard.generators.table"}
 
 HEAVY = {"torch", "transformers", "sklearn", "pandas", "detoxify", "scipy"}
 LIGHT = [

@@ -1,17 +1,21 @@
-"""The report as one HTML file that opens from disk: no script, no request, and no text that can act as markup."""
+"""The report as one HTML file that opens from disk: one script of ours, no request, no text that can act as markup."""
 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from evals.curves import Curve, OperatingPoint, curves
 from evals.report import plots
+from evals.report.browser_data import SampleValue, Thresholds, pack_curves, pack_samples, texts_title
 from evals.report.flat import lines
 from evals.report.rows import PAIRS, Change, Row, TaskTable, task_tables
 from evals.report.visible import pieces, visible
@@ -27,11 +31,14 @@ from evals.report.wording import (
     unrepeated,
     wording_of,
 )
-from evals.schema import Example, Histogram, ModelResult, Report
+from evals.schema import Check, Example, Histogram, ModelResult, Outcome, Record, Report
+from evals.taxonomy import taxonomy
 
 __all__ = ["to_html"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_SCRIPTS = ("page.js", "thresholds.js", "sample.js", "samples.js", "start.js")
+_UNPERTURBED = ("all", "clean")
 _SHOWN_CHARACTERS = 4000
 _CHANGES: dict[Change, str] = {"better": "Better", "worse": "Worse", "moved": "Changed", "unclear": "No clear change"}
 
@@ -55,6 +62,45 @@ class _Spread:
 
 
 @dataclass(frozen=True)
+class _Slice:
+    """One group's row, with the axis that it shares with the other groups of its metric."""
+
+    row: Row
+    axis: plots.Axis
+
+
+@dataclass(frozen=True)
+class _Card:
+    """What the gate said about one model, and the check that decided it."""
+
+    model: ModelResult
+    outcome: Outcome | None
+    checks: tuple[Check, ...]
+    decided: Check | None
+    why: str
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What one metric is evidence for: the names of items, framework by framework."""
+
+    title: str
+    items: tuple[tuple[str, ...], ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class _CurveRow:
+    """One ROC curve, by its number among those that are packed into the page."""
+
+    index: int
+    curve: Curve
+    title: str
+    area: tuple[float, tuple[float, float]]
+    at: OperatingPoint | None
+
+
+@dataclass(frozen=True)
 class _Section:
     """Everything that the page shows on one task."""
 
@@ -62,6 +108,7 @@ class _Section:
     title: str
     meaning: str
     scales: tuple[_Scale, ...]
+    slices: tuple[_Slice, ...]
     spreads: tuple[_Spread, ...]
 
 
@@ -73,24 +120,52 @@ class _Effects:
     columns: tuple[tuple[Change, str, list[list[Row]]], ...]
 
 
-def to_html(report: Report) -> str:
+def to_html(
+    report: Report,
+    *,
+    records: Sequence[tuple[str, Record]] = (),
+    values: Iterable[SampleValue] = (),
+    thresholds: Thresholds | None = None,
+) -> str:
     """Return the report as one self-contained HTML page.
 
-    Every text passes through :func:`evals.report.visible.visible` and is then escaped; the page's own policy
-    forbids scripts, requests and every style but its own.
+    Every text passes through :func:`evals.report.visible.visible` and is then escaped, or is packed and set as text by
+    the page's script; the page's own policy forbids requests, and every script and style but its own.
+
+    Parameters
+    ----------
+    report : Report
+    records : sequence of (str, Record)
+        Each with the name of its model: what the reader can search, and the scores of the threshold slider. Without
+        them the page shows the examples of `report` only.
+    values : iterable of SampleValue
+        What the scorers said about each sample.
+    thresholds : mapping of (stage, category) to float, optional
+        Of the policy under audit, to be marked; by default what the report's provenance says under ``thresholds``, a
+        mapping of stage to category to number.
     """
-    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    marks = _provenance_thresholds(report) if thresholds is None else thresholds
+    found = _ordered(curves(record for _, record in records), marks)
+    style, script = _style(), _script()
     template = _environment().get_template("report.html")
     return (
         template.render(
             report=report,
             sentence=unrepeated(report.sentence, report.outcome),
-            # The sheet is our own file, and it is named by its hash in the page's policy.
+            # Sheet and script are our own files, and are named by their hashes in the page's policy.
             style=Markup(style),  # noqa: S704
-            style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            style_hash=_digest(style),
+            script=Markup(script),  # noqa: S704
+            script_hash=_digest(script),
+            cards=_cards(report),
             sections=_sections(report),
             effects=_effects(task_tables(report)),
             samples=[(model, _by_task(model.examples)) for model in report.models if model.examples],
+            samples_data=pack_samples(records, values=values) if records else "",
+            curves=_curve_rows(found, marks) if found else None,
+            curves_data=pack_curves(found, thresholds=marks) if found else "",
+            frameworks=list(taxonomy().frameworks.values()),
+            evidence=list(_evidence(report)),
             latency=latency(report),
             lost=list(_lost(report)),
             provenance=list(lines(report.provenance)),
@@ -100,6 +175,34 @@ def to_html(report: Report) -> str:
     )
 
 
+def _provenance_thresholds(report: Report) -> Thresholds:
+    """Return what the provenance says of the policy's thresholds; it may be of any shape."""
+    named = report.provenance.get("thresholds")
+    stages = named.items() if isinstance(named, Mapping) else ()
+    return {
+        (str(stage), str(category)): float(threshold)
+        for stage, categories in stages
+        if isinstance(categories, Mapping)
+        for category, threshold in categories.items()
+        if isinstance(threshold, (int, float))
+    }
+
+
+def _style() -> str:
+    return (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+
+
+def _script() -> str:
+    """Return the page's script: its parts in one scope of their own."""
+    parts = "\n".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    return f'(() => {{\n"use strict";\n{parts}}})();\n'
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@functools.cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -113,14 +216,70 @@ def _environment() -> Environment:
         number=number, interval=interval, difference=difference, task_title=task_title, bound_sign=bound_sign
     )
     environment.globals.update(
-        outcomes=OUTCOMES, wording_of=wording_of, plots=plots, pieces=pieces, limit=_SHOWN_CHARACTERS
+        outcomes=OUTCOMES,
+        wording_of=wording_of,
+        plots=plots,
+        pieces=pieces,
+        limit=_SHOWN_CHARACTERS,
+        samples_of=_samples_of,
     )
     return environment
+
+
+def _samples_of(task: str, group: str) -> str:
+    """Return the fragment that shows the samples of a slice in the page's browser."""
+    return "#samples?" + urlencode({"task": task, "group": group}, errors="replace")
 
 
 def _shown(value: object) -> object:
     """Spell out what has no ink in every text on its way into the page; our own markup is left alone."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _cards(report: Report) -> list[_Card]:
+    return [_card(model, [check for check in report.checks if check.model == model.name]) for model in report.models]
+
+
+def _card(model: ModelResult, checks: Sequence[Check]) -> _Card:
+    """Say which check decided: the first that fails, else the first that lacks evidence, else the closest."""
+    if not checks:
+        return _Card(model, None, (), None, "")
+    for outcome, why in ((Outcome.FAIL, "Failed by:"), (Outcome.INCONCLUSIVE, "Held up by:")):
+        found = [check for check in checks if check.outcome == outcome]
+        if found:
+            return _Card(model, outcome, tuple(checks), found[0], why)
+    return _Card(model, Outcome.PASS, tuple(checks), min(checks, key=_room), "Closest to its limit:")
+
+
+def _room(check: Check) -> float:
+    """Return how far the bad end of a check's interval keeps from its limit."""
+    ends = check.interval or ((check.value, check.value) if check.value is not None else (check.limit, check.limit))
+    return abs(check.limit - (ends[1] if check.bound == "max" else ends[0]))
+
+
+def _ordered(found: Sequence[Curve], marks: Thresholds) -> list[Curve]:
+    """Put the categories of each kind of texts in order: those that the policy acts on, then by what they can tell."""
+    places = {key: i for i, key in enumerate(dict.fromkeys((curve.task, curve.texts) for curve in found))}
+    return sorted(
+        found,
+        key=lambda curve: (
+            places[curve.task, curve.texts],
+            ("input", curve.category) not in marks,
+            -curve.area[0],
+        ),
+    )
+
+
+def _curve_rows(found: Sequence[Curve], marks: Thresholds) -> tuple[list[_CurveRow], list[_CurveRow]]:
+    """Return the curves on texts as they are, and those on perturbed ones."""
+    rows = [_curve_row(i, curve, marks.get(("input", curve.category))) for i, curve in enumerate(found)]
+    plain = [row for row in rows if row.curve.texts in _UNPERTURBED]
+    return plain, [row for row in rows if row.curve.texts not in _UNPERTURBED]
+
+
+def _curve_row(index: int, curve: Curve, threshold: float | None) -> _CurveRow:
+    at = None if threshold is None else curve.at(threshold)
+    return _CurveRow(index, curve, texts_title(curve), curve.area, at)
 
 
 def _sections(report: Report) -> list[_Section]:
@@ -130,6 +289,7 @@ def _sections(report: Report) -> list[_Section]:
             title=task_title(table.task),
             meaning=TASKS[table.task][1] if table.task in TASKS else "",
             scales=tuple(_scales(table.metrics)),
+            slices=tuple(_slices(table.slices)),
             spreads=tuple(_spreads(report.models, table)),
         )
         for table in task_tables(report)
@@ -144,6 +304,15 @@ def _scales(metrics: Sequence[tuple[Row, ...]]) -> Iterator[_Scale]:
     for rows in metrics:
         if not rows[0].wording.share and list(_ends([rows])):
             yield _Scale(plots.axis_for(list(_ends([rows])), share=False), (rows,))
+
+
+def _slices(slices: Sequence[tuple[Row, ...]]) -> Iterator[_Slice]:
+    """Yield the rows of every group, each metric on one axis."""
+    axes: dict[str, plots.Axis] = {}
+    for name in dict.fromkeys(rows[0].name for rows in slices):
+        same = [rows for rows in slices if rows[0].name == name]
+        axes[name] = plots.axis_for(list(_ends(same)), share=same[0][0].wording.share)
+    yield from (_Slice(row, axes[row.name]) for rows in slices for row in rows)
 
 
 def _ends(metrics: Iterable[tuple[Row, ...]]) -> Iterator[float]:
@@ -175,6 +344,17 @@ def _effects(tables: Sequence[TaskTable]) -> list[_Effects]:
 def _that_are(kind: Change, metrics: Sequence[tuple[Row, ...]]) -> list[list[Row]]:
     kept = ([row for row in rows if row.change == kind] for rows in metrics)
     return [rows for rows in kept if rows]
+
+
+def _evidence(report: Report) -> Iterator[_Evidence]:
+    """Yield the metrics of the report that stand for something in a framework."""
+    table = taxonomy()
+    named = dict.fromkeys((metric.task, metric.name) for model in report.models for metric in model.metrics)
+    for task, name in named:
+        tags = table.tags_of(f"{task}/{name}")
+        if tags.items:
+            items = tuple(tuple(f"{item.id} {item.name}" for item in tags.of(key)) for key in table.frameworks)
+            yield _Evidence(f"{task_title(task)}: {wording_of(task, name).title}", items, tags.why)
 
 
 def _by_task(examples: Sequence[Example]) -> list[tuple[str, list[Example]]]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from evals.curves import Curve, OperatingPoint, Share
 from evals.report.visible import on_one_line
 from evals.report.wording import bound_sign, interval, number
 from evals.schema import Check, Histogram, Metric
 
-__all__ = ["Axis", "axis_for", "check_strip", "histogram", "scale", "strip"]
+__all__ = ["Axis", "axis_for", "check_strip", "histogram", "roc", "scale", "strip"]
 
 _MARGIN = 3.0  # per cent of the width kept free at each end, so that a dot on the edge is whole
 _STRIP_HEIGHT = 36
@@ -196,3 +197,30 @@ def _bars(found: Histogram, axis: Axis, top: float, *, kind: str, inset: float) 
         note = f"{found.arm}: {count:,} from {number(left)} to {number(right)}"
         if count:
             yield bar.format(kind, start + inset * width, width * (1 - 2 * inset), _PLOT_HEIGHT - height, height, note)
+
+
+def roc(curve: Curve, marked: OperatingPoint | None) -> Markup:
+    """Return a ROC curve with its diagonal and, where the policy has a threshold, what it does there.
+
+    Units are per cent of the side: the sheet keeps the plot square.
+    """
+    line = " ".join(dict.fromkeys(f"{100 * x:.1f},{100 - 100 * y:.1f}" for x, y in curve.points()))
+    parts = [
+        Markup('<rect class="frame" x="0" y="0" width="100" height="100"/>'),
+        Markup('<line class="chance" x1="0" y1="100" x2="100" y2="0"/>'),
+        Markup('<polyline class="curve" points="{}"/>').format(line),
+    ]
+    label = f"ROC curve of {curve.category}, area {number(curve.area[0])}"
+    if marked is not None:
+        at = (100 * (marked.false_alarm.value or 0.0), 100 - 100 * (marked.recall.value or 0.0))
+        parts.append(Markup('<circle class="dot after" cx="{:.1f}" cy="{:.1f}" r="4"/>').format(*at))
+        label += (
+            f"; at {number(marked.threshold)} recall {_share(marked.recall)}, false alarms {_share(marked.false_alarm)}"
+        )
+    return Markup('<svg class="roc" role="img" aria-label="{}" viewBox="0 0 100 100">{}</svg>').format(
+        on_one_line(label), Markup("").join(parts)
+    )
+
+
+def _share(share: Share) -> str:
+    return "–" if share.value is None else number(share.value)

@@ -77,6 +77,22 @@ class _Integer:
 
 
 @dataclass(frozen=True)
+class _Flag:
+    def encode(self, value: Any, where: str) -> bool:
+        if not isinstance(value, bool):
+            raise OutputError(f"report: {where} is {value!r}, expected True or False")
+        return value
+
+    def decode(self, value: Any, where: str) -> bool:
+        if not isinstance(value, bool):
+            raise _wrong(value, "true or false", where)
+        return value
+
+    def schema(self, definitions: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
 class _Number:
     def encode(self, value: Any, where: str) -> float:
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -275,7 +291,7 @@ class _Record:
 
 
 _SCALARS: Mapping[Any, Shape] = types.MappingProxyType(
-    {str: _Text(), int: _Integer(), float: _Number(), object: _Anything()}
+    {str: _Text(), bool: _Flag(), int: _Integer(), float: _Number(), object: _Anything()}
 )
 
 
@@ -285,8 +301,8 @@ def shape_of(annotation: Any) -> Shape:
     Parameters
     ----------
     annotation : type
-        A frozen dataclass, an ``IntEnum``, a ``Literal`` of words, ``str``, ``int``, ``float``, ``object`` (any
-        JSON value), or an optional, tuple or mapping of these.
+        A frozen dataclass, an ``IntEnum``, a ``Literal`` of words, ``str``, ``bool``, ``int``, ``float``, ``object``
+        (any JSON value), or an optional, tuple or mapping of these.
 
     Raises
     ------

@@ -77,6 +77,12 @@ TASKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "refusal": ("Refusal", "Whether harmful requests are turned down, and harmless ones are not."),
         "quality": ("Quality", "What the guard costs in the text that is released."),
         "robustness": ("Robustness", "Whether the guard still sees harm when the characters are tampered with."),
+        "jailbreak": ("Jailbreak", "Whether harmful requests are answered once they are wrapped in a jailbreak."),
+        "injection": ("Prompt injection", "Whether instructions planted in the input or a document are followed."),
+        "invariance": ("Invariance", "Whether a typo, a paraphrase or another order changes the answer."),
+        "bias": ("Bias", "Whether who is spoken of changes what is written."),
+        "privacy": ("Privacy", "Whether personal data, canaries or memorised text come out."),
+        "latency": ("Latency and cost", "How long an answer takes, and what it costs."),
     }
 )
 """Title and one sentence for each task that ships."""

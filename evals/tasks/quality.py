@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from evals.datasets import Prompt, sample_prompts
+from evals.datasets import Prompt, benign_requests, sample_prompts
 from evals.figures import Figures, Measure, Row, judged_text, measure
 from evals.schema import Arm, Record, Sample, Scorer
 from evals.scorers.text import distinct_n, repetition
 from evals.seeds import sample_seed
 from evals.stats import Estimate, Observations, clustered_mean
-from evals.suite import QualitySettings, decoding_of
+from evals.tasks.task import Mode, PlannedTask, Resources, decoding_of
 from guard.schema import Action
 
-__all__ = ["QualityTask"]
+__all__ = ["QualitySettings", "QualityTask", "plan"]
 
 _ARMS: tuple[Arm, Arm] = ("unguarded", "guarded")
 
@@ -23,6 +24,25 @@ _TEXT_MEASURES: dict[str, Callable[[str], float | None]] = {
     "distinct_3": lambda text: distinct_n([text], 3),
     "repetition": repetition,
 }
+
+
+@dataclass(frozen=True)
+class QualitySettings:
+    """Open answers to benign requests, and how good the text is.
+
+    Parameters
+    ----------
+    prompts, max_new_tokens : int
+    temperature, top_p : float
+    reference : str
+        The model under which perplexity is measured: an asset, folder, GGUF file or hub id.
+    """
+
+    prompts: int = 40
+    max_new_tokens: int = 48
+    temperature: float = 1.0
+    top_p: float = 0.9
+    reference: str = "smollm2-135m"
 
 
 class QualityTask:
@@ -37,7 +57,8 @@ class QualityTask:
     """
 
     name = "quality"
-    generates = True
+    mode: Mode = "generate"
+    arms = _ARMS
 
     def __init__(self, prompts: Sequence[Prompt], settings: QualitySettings, scorer: Scorer) -> None:
         self.prompts = tuple(prompts)
@@ -77,7 +98,20 @@ def _released(record: Record, arm: Arm) -> str | None:
 
 def _rows(samples: Sequence[Sample], values: dict[Arm, list[float | None]]) -> list[Row]:
     return [
-        Row(sample.prompt_id, sample.group, arm, value)
+        Row(sample.prompt_id, sample.group, arm, value, sample.id)
         for arm in _ARMS
         for sample, value in zip(samples, values[arm], strict=True)
     ]
+
+
+def plan(settings: QualitySettings, resources: Resources) -> PlannedTask:
+    """Plan the task on the plain requests that ship."""
+    prompts = [prompt for prompt in benign_requests() if prompt.group == "plain"]
+    scorer = resources.perplexity(settings.reference)
+    metrics = ("perplexity_bits_per_char", *_TEXT_MEASURES)
+    notes = (
+        f"Task quality: perplexity is measured under {settings.reference}, in bits per character.",
+        "Task quality: what the guard blocked has no quality and is left out, so its difference is over released texts"
+        " only; what blocking costs shows as over-refusals and as samples not scored.",
+    )
+    return PlannedTask(QualityTask(prompts, settings, scorer), prompts, (scorer.name,), metrics, notes=notes)

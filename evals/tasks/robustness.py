@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from evals.datasets import Prompt, sample_prompts
+from evals.datasets import Prompt, benign_requests, sample_prompts
 from evals.figures import Figures, Measure, Row, measure, measure_slice
 from evals.perturb import PERTURBATIONS
 from evals.schema import Arm, Record, Sample
 from evals.seeds import sample_seed
 from evals.stats import clustered_rate
-from evals.suite import RobustnessSettings
+from evals.tasks.requests import HARMFUL_ASSETS, harmful_requests
+from evals.tasks.task import Mode, PlannedTask, Resources
 from guard.schema import Action
 
 __all__ = ["CLEAN", "RobustnessTask"]
@@ -20,6 +22,20 @@ CLEAN = "clean"
 """Group of the samples that are not garbled."""
 
 _ARMS: tuple[Arm, Arm] = ("clean", "perturbed")
+
+
+@dataclass(frozen=True)
+class RobustnessSettings:
+    """The guard on clean text and on the same text garbled.
+
+    Parameters
+    ----------
+    harmful, benign : int
+        Texts of each kind; each is garbled in every way of :data:`evals.perturb.PERTURBATIONS`.
+    """
+
+    harmful: int = 60
+    benign: int = 60
 
 
 class RobustnessTask:
@@ -33,7 +49,8 @@ class RobustnessTask:
     """
 
     name = "robustness"
-    generates = False
+    mode: Mode = "judge"
+    arms = _ARMS
     decoding = None
 
     def __init__(self, harmful: Sequence[Prompt], benign: Sequence[Prompt], settings: RobustnessSettings) -> None:
@@ -73,4 +90,21 @@ def _row(record: Record) -> Row:
     arm: Arm = "clean" if record.sample.group == CLEAN else "perturbed"
     verdict = record.arms[arm].prompt_verdict
     value = None if verdict.error is not None else float(verdict.action > Action.ALLOW)
-    return Row(record.sample.prompt_id, record.sample.group, arm, value)
+    return Row(record.sample.prompt_id, record.sample.group, arm, value, record.sample.id)
+
+
+def plan(settings: RobustnessSettings, resources: Resources) -> PlannedTask:
+    """Plan the task on the texts of the refusal task."""
+    task = RobustnessTask(harmful_requests(resources.asset), benign_requests(), settings)
+    note = (
+        f"Task robustness measures the guard's input filters, not the model; perturbations: {', '.join(PERTURBATIONS)}."
+    )
+    return PlannedTask(
+        task,
+        task.prompts,
+        ("the guard's verdict",),
+        ("recall", "false_alarm"),
+        HARMFUL_ASSETS,
+        tuple(PERTURBATIONS),
+        (note,),
+    )

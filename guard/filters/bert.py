@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional
 
 from guard.errors import FilterError
 
-__all__ = ["BertShape", "Linear", "embed_words", "hidden_states", "linear_names", "load_bert"]
+__all__ = [
+    "WORD_EMBEDDINGS",
+    "BertShape",
+    "Linear",
+    "embed_words",
+    "hidden_states",
+    "linear_names",
+    "load_bert",
+    "read_bert",
+]
 
 Linear = Callable[[str, Tensor], Tensor]
 """Applies the linear layer of that name to a tensor of shape (..., in_features)."""
 
+
+WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+"""Name of the one weight that may be of another dtype than the rest."""
 
 _LAYER_LINEARS = (
     "attention.self.query",
@@ -55,8 +67,8 @@ def linear_names(shape: BertShape) -> tuple[str, ...]:
     return tuple(f"encoder.layer.{index}.{part}" for index in range(shape.n_layers) for part in _LAYER_LINEARS)
 
 
-def load_bert(folder: Path) -> tuple[BertShape, dict[str, Tensor]]:
-    """Read ``config.json`` and ``model.safetensors`` of a BERT checkpoint.
+def read_bert(folder: Path) -> tuple[BertShape, Iterator[tuple[str, Tensor]]]:
+    """Read ``config.json`` of a BERT checkpoint, and the weights of its ``model.safetensors`` one by one.
 
     Parameters
     ----------
@@ -66,17 +78,18 @@ def load_bert(folder: Path) -> tuple[BertShape, dict[str, Tensor]]:
     Returns
     -------
     BertShape
-    dict of str to Tensor
-        float32 weights under their names in the file.
+    iterator of (str, Tensor)
+        float32 weights and their names in the file, the embeddings first. Each maps the file anew, so that the pages
+        of a weight leave memory with it, and the checkpoint is never there as a whole.
 
     Raises
     ------
     FilterError
-        A file is missing or broken, or the model is not a BERT with the exact GELU.
+        A file is missing or broken, or the model is not a BERT with the exact GELU; of the weights, while they are
+        read.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = load_file(folder / "model.safetensors")
         shape = BertShape(
             n_layers=int(config["num_hidden_layers"]),
             n_heads=int(config["num_attention_heads"]),
@@ -87,7 +100,35 @@ def load_bert(folder: Path) -> tuple[BertShape, dict[str, Tensor]]:
         raise FilterError(f"{folder}: not a readable BERT checkpoint ({error})") from error
     if (config.get("model_type"), config.get("hidden_act", "gelu")) != ("bert", "gelu"):
         raise FilterError(f"{folder}: the rule is model_type bert and hidden_act gelu; give such a checkpoint")
-    return shape, {name: value.float() for name, value in weights.items() if value.is_floating_point()}
+    return shape, _weights(folder)
+
+
+def _weights(folder: Path) -> Iterator[tuple[str, Tensor]]:
+    """Yield the floating-point weights of a checkpoint."""
+    file = folder / "model.safetensors"
+    try:
+        with safe_open(file, framework="pt") as opened:
+            names = sorted(opened.keys())
+        for name in names:
+            with safe_open(file, framework="pt") as opened:
+                value = opened.get_tensor(name)
+            if value.is_floating_point():
+                yield name, value.float()
+    except Exception as error:
+        raise FilterError(f"{folder}: not a readable BERT checkpoint ({error})") from error
+
+
+def load_bert(folder: Path) -> tuple[BertShape, dict[str, Tensor]]:
+    """Read a BERT checkpoint as a whole; raises as :func:`read_bert`.
+
+    Returns
+    -------
+    BertShape
+    dict of str to Tensor
+        float32 weights under their names in the file.
+    """
+    shape, weights = read_bert(folder)
+    return shape, dict(weights)
 
 
 def _norm(weights: Mapping[str, Tensor], name: str, x: Tensor, eps: float) -> Tensor:
@@ -97,7 +138,7 @@ def _norm(weights: Mapping[str, Tensor], name: str, x: Tensor, eps: float) -> Te
 
 def embed_words(weights: Mapping[str, Tensor], ids: Tensor) -> Tensor:
     """Look the word embeddings up: shape (n, t) to (n, t, hidden), without positions and normalisation."""
-    return weights["embeddings.word_embeddings.weight"][ids]
+    return weights[WORD_EMBEDDINGS][ids].to(weights["embeddings.position_embeddings.weight"].dtype)
 
 
 def _embed(weights: Mapping[str, Tensor], words: Tensor, eps: float) -> Tensor:

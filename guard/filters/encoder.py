@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from torch.nn import functional
 from guard import assets
 from guard.errors import AssayError, FilterError
 from guard.filters.attribution import evident_words, joined, word_evidence, words
-from guard.filters.bert import BertShape, hidden_states, linear_names, load_bert
+from guard.filters.bert import WORD_EMBEDDINGS, BertShape, hidden_states, linear_names, read_bert
 from guard.filters.encoder_text import encoder_text
 from guard.filters.heads import head_attention, head_logits
 from guard.filters.windows import length_batches, window_starts, window_token_ids
@@ -138,17 +138,17 @@ class EncoderFilter:
     def _assemble(cls, base: Path, folder: Path, *, device: torch.device, dtype: torch.dtype) -> EncoderFilter:
         """Read both folders and put the filter together."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        adapter = {name: value.float() for name, value in load_file(folder / "encoder.safetensors").items()}
-        shape, frozen = load_bert(base)
-        merged = _merge(frozen, adapter, names=linear_names(shape), scale=float(config["scale"]))
         tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        adapter = load_file(folder / "encoder.safetensors")
+        shape, frozen = read_bert(base)
+        merged = _merged(frozen, adapter, names=linear_names(shape), scale=float(config["scale"]))
         model = _Model(
             tokenizer=tokenizer,
             shape=shape,
-            weights={name: value.to(device, dtype) for name, value in merged.items()},
-            heads={part: adapter[f"heads.{part}"].to(device) for part in ("query", "value", "bias")},
+            weights={name: _placed(name, value, device, dtype) for name, value in merged},
+            heads={part: adapter[f"heads.{part}"].float().to(device) for part in ("query", "value", "bias")},
             device=device,
         )
         return cls(
@@ -173,7 +173,7 @@ class EncoderFilter:
     @property
     def dtype(self) -> str:
         """Of the forward pass: ``float32``, ``bfloat16`` or ``float16``."""
-        return str(self._model.weights["embeddings.word_embeddings.weight"].dtype).removeprefix("torch.")
+        return str(self._model.weights["embeddings.position_embeddings.weight"].dtype).removeprefix("torch.")
 
     def score_batch(self, items: Sequence[str]) -> Scores:
         """Score every text.
@@ -349,15 +349,33 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     return _DTYPES[name]
 
 
-def _merge(
-    frozen: Mapping[str, Tensor], adapter: Mapping[str, Tensor], *, names: Sequence[str], scale: float
-) -> dict[str, Tensor]:
-    """Add ``scale * b @ a`` to the weight of every linear layer (Hu et al. 2022, LoRA, section 4.1)."""
-    merged = dict(frozen)
-    for name in names:
-        update = scale * (adapter[f"lora.{name}.b"] @ adapter[f"lora.{name}.a"])
-        merged[f"{name}.weight"] = frozen[f"{name}.weight"] + update
-    return merged
+def _placed(name: str, value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Move a weight to where it is used; on a CPU the word embeddings stay mapped: few of their rows are ever read."""
+    mapped = name == WORD_EMBEDDINGS and device.type == "cpu"
+    return value if mapped else value.to(device, dtype, copy=True)
+
+
+def _merged(
+    frozen: Iterable[tuple[str, Tensor]], adapter: Mapping[str, Tensor], *, names: Sequence[str], scale: float
+) -> Iterator[tuple[str, Tensor]]:
+    """Add ``scale * b @ a`` to the weight of every linear layer (Hu et al. 2022, LoRA, section 4.1), one at a time.
+
+    A sum lasts until the next of its shape: what is yielded must be copied or cast. Sums of their own would leave
+    twice as much memory behind, in holes, as the weights take.
+    """
+    missing = {f"{name}.weight" for name in names}
+    sums: dict[torch.Size, Tensor] = {}
+    for name, value in frozen:
+        if name in missing:
+            missing.discard(name)
+            layer = name.removesuffix(".weight")
+            one, other = adapter[f"lora.{layer}.b"].float(), adapter[f"lora.{layer}.a"].float()
+            if value.shape not in sums:
+                sums[value.shape] = torch.empty_like(value)
+            value = torch.addmm(value, one, other, alpha=scale, out=sums[value.shape])
+        yield name, value
+    if missing:
+        raise FilterError(f"the checkpoint lacks {min(missing)}: give a whole one")
 
 
 @functools.lru_cache(maxsize=8)

@@ -20,7 +20,13 @@ _SLOTS = {
     "slur": "slurlike", "insult": "insults", "name": "names", "topic": "benign_topics", "wrong": "wrongs",
     "insult_state": "insult_states",
 }  # fmt: skip
-_FILES = ("phrases.toml", "phrases_speech.toml", "phrases_prompts.toml")
+_FILES = (
+    "phrases.toml",
+    "phrases_speech.toml",
+    "phrases_prompts.toml",
+    "phrases_instructions.toml",
+    "phrases_discussion.toml",
+)
 
 
 @functools.cache
@@ -108,6 +114,16 @@ def _insults(rng: random.Random, hateful: Sequence[str]) -> tuple[str, Labels]:
     return _dressed(_draw(pool, rng), rng), {"toxicity": 0.0, "identity_attack": 0.0, "harmful_request": 0.0}
 
 
+def _discussion(rng: random.Random, hateful: Sequence[str]) -> tuple[str, Labels]:
+    """Argue as people do on the discussion page of a wiki: heatedly, plainly, or by attacking a person."""
+    kind = rng.choices(("heated", "abusive", "matter_of_fact"), weights=(5, 4, 3))[0]
+    parts = [rng.choice(_phrases(kind))]
+    if rng.random() < 0.5:  # An attack stays one wherever it stands; heat beside plain talk stays heat.
+        parts.insert(rng.randint(0, 1), rng.choice(_phrases(rng.choice(("heated", "matter_of_fact")))))
+    calm = dict.fromkeys(("identity_attack", "jailbreak", "harmful_request", "refusal"), 0.0)
+    return rng.choice((" ", "\n", "\n\n")).join(parts), {"toxicity": float(kind == "abusive"), **calm}
+
+
 _CALM_POOLS = ("safe_frames", "benign_lookalikes", "benign_openings", "plain_tasks", "instructions", "security_study")
 
 
@@ -183,8 +199,9 @@ def _refusals(rng: random.Random, hateful: Sequence[str]) -> tuple[str, Labels]:
 
 
 _KINDS: dict[str, tuple[Callable[[random.Random, Sequence[str]], tuple[str, Labels]], float]] = {
-    "quoted": (_quoted, 0.13), "groups": (_about_groups, 0.27), "insults": (_insults, 0.12),
-    "requests": (_requests, 0.17), "jailbreaks": (_jailbreaks, 0.24), "refusals": (_refusals, 0.07),
+    "quoted": (_quoted, 0.10), "groups": (_about_groups, 0.22), "insults": (_insults, 0.10),
+    "discussion": (_discussion, 0.15), "requests": (_requests, 0.15), "jailbreaks": (_jailbreaks, 0.22),
+    "refusals": (_refusals, 0.06),
 }  # fmt: skip
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from evals.audit import AuditedModel, Plan
 from evals.datasets import Prompt
 from evals.gate import Gate
-from evals.planned import PlannedTask, independence_notes
+from evals.planned import independence_notes
 from evals.schema import Sample
 from evals.scorers.category import CategoryScorer
-from evals.suite import QualitySettings, RefusalSettings, RobustnessSettings, Suite, ToxicitySettings
-from evals.tasks.quality import QualityTask
-from evals.tasks.refusal import RefusalTask
-from evals.tasks.robustness import RobustnessTask
-from evals.tasks.toxicity import ToxicityTask
+from evals.suite import Suite
+from evals.tasks.quality import QualitySettings, QualityTask
+from evals.tasks.refusal import RefusalSettings, RefusalTask
+from evals.tasks.robustness import RobustnessSettings, RobustnessTask
+from evals.tasks.task import PlannedTask
+from evals.tasks.toxicity import ToxicitySettings, ToxicityTask
 from guard.filters.callable import CallableFilter
 from guard.filters.lexical import LexicalFilter, Term
 from guard.generators.scripted import ScriptedGenerator
@@ -103,7 +104,7 @@ def tasks() -> list[PlannedTask]:
         "robustness": ("recall", "false_alarm"),
     }
     return [
-        PlannedTask(task, task.prompts, ("judge",), tuple(f"{name}/{m}" for m in metrics[name]), ())  # type: ignore[arg-type, attr-defined]
+        PlannedTask(task, task.prompts, ("judge@1",), metrics[name])  # type: ignore[arg-type, attr-defined]
         for name, task in made.items()
     ]
 

@@ -67,7 +67,7 @@ def test_journal_of_another_run_is_refused_by_the_entry_that_differs(tmp_path: P
         b"{}\n",
         b'{"schema": "assay.journal/0", "identity": {}}\n',
         b"[1]\n",
-        b'{"schema": "assay.journal/1", "identity": null}\n',
+        b'{"schema": "assay.journal/2", "identity": null}\n',
     ],
 )
 def test_what_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
@@ -93,7 +93,7 @@ def test_line_is_plain_json_with_the_output_once(tmp_path: Path) -> None:
     with Journal(path, IDENTITY) as journal:
         journal.append("m", [_record(1)])
     header, line = path.read_text(encoding="ascii").splitlines()
-    assert json.loads(header) == {"schema": "assay.journal/1", "identity": IDENTITY}
+    assert json.loads(header) == {"schema": "assay.journal/2", "identity": IDENTITY}
     assert json.loads(line)["arms"]["guarded"]["action"] == Action.BLOCK
 
 

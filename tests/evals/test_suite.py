@@ -4,23 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from evals.suite import Suite, decoding_of
+from evals.suite import Suite
+from evals.tasks.task import decoding_of
 from guard.errors import ConfigError
 
 
 def test_quick_suite_runs_every_task() -> None:
     suite = Suite.load("quick")
-    assert list(suite.settings()) == ["toxicity", "refusal", "quality", "robustness"]
-    assert suite.toxicity is not None
-    assert suite.toxicity.continuations == 25
+    assert list(suite.tasks) == ["toxicity", "refusal", "quality", "robustness"]
+    assert suite.tasks["toxicity"].continuations == 25
 
 
 def test_limit_cuts_prompts_and_changes_the_digest() -> None:
     suite = Suite.load("quick")
     cut = suite.limited(3)
-    assert cut.toxicity is not None
-    assert cut.refusal is not None
-    assert (cut.toxicity.prompts, cut.toxicity.continuations, cut.refusal.harmful, cut.refusal.benign) == (3, 25, 3, 3)
+    toxicity, refusal = cut.tasks["toxicity"], cut.tasks["refusal"]
+    assert (toxicity.prompts, toxicity.continuations, refusal.harmful, refusal.benign) == (3, 25, 3, 3)
     assert cut.digest != suite.digest
     assert suite.limited(None) is suite
 
@@ -30,10 +29,9 @@ def test_own_suite_takes_defaults_and_leaves_tasks_out(tmp_path: Path) -> None:
     file.write_text("[refusal]\nharmful = 5\n", encoding="utf-8")
     suite = Suite.load(str(file))
     assert suite.name == "mine"
-    assert suite.toxicity is None
-    assert suite.refusal is not None
-    assert (suite.refusal.harmful, suite.refusal.benign) == (5, 60)
-    assert decoding_of(suite.refusal, chat=True).temperature == 0.0
+    assert list(suite.tasks) == ["refusal"]
+    assert (suite.tasks["refusal"].harmful, suite.tasks["refusal"].benign) == (5, 60)
+    assert decoding_of(suite.tasks["refusal"], chat=True).temperature == 0.0
 
 
 @pytest.mark.parametrize(

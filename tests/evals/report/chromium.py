@@ -77,17 +77,32 @@ class Page:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
-    def open(self, path: Path, *, width: int = 1280, height: int = 900, dark: bool = False) -> Visit:
+    def open(
+        self, path: Path, *, width: int = 1280, height: int = 900, dark: bool = False, fragment: str = ""
+    ) -> Visit:
         """Open a file, wait until it has loaded and settled, and return what it did."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media="", features=[scheme])
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.visit, self._loaded = Visit(), False
-        self.call("Page.navigate", url=path.resolve().as_uri())
-        while not self._loaded:
-            self._note(self._next())
+        self._navigate("about:blank")  # so that another fragment of the same file is opened, and not only scrolled to
+        self.visit = Visit()
+        self._navigate(path.resolve().as_uri() + fragment)
         self.evaluate("new Promise(done => setTimeout(done, 200))")
         return self.visit
+
+    def _navigate(self, url: str) -> None:
+        self._loaded = False
+        self.call("Page.navigate", url=url)
+        while not self._loaded:
+            self._note(self._next())
+
+    def wait_for(self, expression: str, *, seconds: float = 10.0) -> None:
+        """Wait until a JavaScript expression holds."""
+        deadline = time.monotonic() + seconds
+        while not self.evaluate(f"Boolean({expression})"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{expression} did not come true in {seconds} s")
+            time.sleep(0.02)
 
     def evaluate(self, expression: str) -> Any:
         answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)

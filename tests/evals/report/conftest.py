@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
-DOCUMENTED_SCHEMA = Path(__file__).parents[3] / "docs" / "report.schema.json"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,9 +6,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from evals.report import read, write
+from evals.report import read, to_html
 from tests.evals.report.chromium import find_chromium, open_page
 from tests.evals.report.example import example_report
+from tests.evals.report.example_records import THRESHOLDS, example_records
 
 _WIDTH, _HEIGHT = 1280, 1440
 
@@ -18,9 +19,14 @@ def main(arguments: list[str]) -> None:
     executable = find_chromium()
     if executable is None:
         sys.exit("no Chromium: install one, or name it in ASSAY_CHROMIUM")
-    report = read(Path(arguments[1])) if len(arguments) > 1 else example_report()
+    if len(arguments) > 1:
+        html = to_html(read(Path(arguments[1])))
+    else:
+        html = to_html(example_report(), records=example_records(), thresholds=THRESHOLDS)
     with tempfile.TemporaryDirectory() as folder, open_page(executable) as page:
-        page.open(write(report, Path(folder))[-1], width=_WIDTH, height=_HEIGHT)
+        path = Path(folder, "report.html")
+        path.write_text(html, encoding="utf-8")
+        page.open(path, width=_WIDTH, height=_HEIGHT)
         page.screenshot(Path(arguments[0]))
 
 

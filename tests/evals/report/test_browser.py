@@ -1,16 +1,25 @@
-"""The HTML report in headless Chromium: nothing in the console, no request off the file, nothing beyond the edge."""
+"""The HTML report in headless Chromium: what a reader can do with it, and what it must never do."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from evals.curves import Curve, curves, exact_share
 from evals.report import write
+from evals.report.html import to_html
+from evals.report.visible import visible
+from evals.report.wording import interval, number
+from evals.schema import Record
 from tests.evals.report.chromium import Page, find_chromium, open_page
 from tests.evals.report.example import example_report, hostile_report
+from tests.evals.report.example_records import THRESHOLDS, example_records, example_values, hostile_records
 
 pytestmark = pytest.mark.browser
 
@@ -30,6 +39,52 @@ def page() -> Iterator[Page]:
         yield opened
 
 
+def _written(folder: Path, records: list[tuple[str, Record]] | None = None, **changes: Any) -> Path:
+    """Write the example's report with its samples."""
+    records = example_records() if records is None else records
+    options = {"values": example_values(records), "thresholds": THRESHOLDS, **changes}
+    path = folder / "report.html"
+    path.write_text(to_html(example_report(models=1), records=records, **options), encoding="utf-8")
+    return path
+
+
+def _open(page: Page, path: Path, **how: Any) -> None:
+    """Open a page and wait until its samples are there."""
+    page.open(path, **how)
+    page.wait_for("performance.getEntriesByName('samples-data-ready').length")
+
+
+def _choose(page: Page, name: str, text: str) -> None:
+    """Pick the choice that begins with `text`, as a reader would."""
+    page.evaluate(
+        f"(() => {{ const s = document.getElementById({name!r});"
+        f" s.selectedIndex = [...s.options].findIndex(o => o.text.startsWith({text!r}));"
+        " s.dispatchEvent(new Event('change', { bubbles: true })); })()"
+    )
+
+
+def _search(page: Page, words: str) -> None:
+    page.evaluate(
+        f"(() => {{ const s = document.getElementById('find-words'); s.value = {json.dumps(words)};"
+        " s.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    )
+    page.evaluate("new Promise(done => setTimeout(done, 200))")
+
+
+def _press(page: Page, key: str) -> None:
+    for kind in ("keyDown", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, text="\r" if key == "Enter" else "")
+
+
+def _texts(page: Page, selector: str) -> list[str]:
+    found: list[str] = page.evaluate(f"[...document.querySelectorAll({selector!r})].map(e => e.textContent)")
+    return found
+
+
+def _count(page: Page) -> str:
+    return _texts(page, "#found-count")[0]
+
+
 def test_bad_page_is_caught(page: Page, tmp_path: Path) -> None:
     (tmp_path / "bad.html").write_text(_BAD_PAGE)
     visit = page.open(tmp_path / "bad.html")
@@ -40,12 +95,17 @@ def test_bad_page_is_caught(page: Page, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hostile", [False, True])
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1400, 400])
 def test_report_opens_clean_and_fits(page: Page, tmp_path: Path, width: int, dark: bool, hostile: bool) -> None:
     report = hostile_report() if hostile else example_report()
-    path = write(report, tmp_path)[-1]
+    records = hostile_records() if hostile else example_records(n=20)
+    path = tmp_path / "report.html"
+    path.write_text(to_html(report, records=records, values=example_values(records), thresholds=THRESHOLDS))
     visit = page.open(path, width=width, dark=dark)
+    page.wait_for("performance.getEntriesByName('samples-data-ready').length")
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.evaluate("document.querySelectorAll('.entry-head').forEach(head => head.click())")
+    page.evaluate("document.querySelectorAll('.sorter').forEach(sorter => sorter.click())")
     assert visit.complaints == []
     assert visit.requests == [path.resolve().as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -55,13 +115,316 @@ def test_report_opens_clean_and_fits(page: Page, tmp_path: Path, width: int, dar
     )
 
 
-def test_report_prints_within_a_page(page: Page, tmp_path: Path) -> None:
-    page.open(write(example_report(), tmp_path)[-1], width=718, dark=True)
+def test_report_without_samples_opens_clean(page: Page, tmp_path: Path) -> None:
+    path = write(hostile_report(), tmp_path)[-1]
+    visit = page.open(path)
+    assert (visit.complaints, visit.requests) == ([], [path.resolve().as_uri()])
+
+
+def test_page_refuses_markup_and_requests(page: Page, tmp_path: Path) -> None:
+    _open(page, _written(tmp_path))
+    set_markup = "(() => { try { document.body.innerHTML = '<b>x</b>'; return 'set' } catch (e) { return e.name } })()"
+    assert page.evaluate(set_markup) == "TypeError"
+    ask = "fetch('http://127.0.0.1:9/x').then(() => 'sent', error => error.name)"
+    assert page.evaluate(ask) == "TypeError"
+    assert any("Content Security Policy" in complaint for complaint in page.visit.complaints)
+
+
+def test_report_prints_within_a_page_and_without_controls(page: Page, tmp_path: Path) -> None:
+    _open(page, _written(tmp_path), width=718, dark=True)
+    page.evaluate("document.querySelector('.entry-head').click()")
     page.call("Emulation.setEmulatedMedia", media="print", features=[])
     beyond = "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 719).length"
     assert page.evaluate(beyond) == 0
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(24, 32, 43)"
+    shown = "[...document.querySelectorAll({!r})].filter(e => e.getClientRects().length > 0).length"
+    assert page.evaluate(shown.format("input, select, .pager, .plain-button, nav")) == 0
+    for folded in (".entry-body blockquote", "details .slices", "details .sample blockquote"):
+        assert page.evaluate(shown.format(folded)) > 0
+    tall = "[...document.querySelectorAll('blockquote')].filter(q => q.scrollHeight > q.clientHeight + 1).length"
+    assert page.evaluate(tall) == 0
+
+
+def test_printing_opens_what_is_folded_and_closes_it_again(page: Page, tmp_path: Path) -> None:
+    page.open(_written(tmp_path))
+    folded = "document.querySelectorAll('details:not([open])').length"
+    before = page.evaluate(folded)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert (before > 3, page.evaluate(folded)) == (True, 0)
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(folded) == before
+
+
+@pytest.mark.parametrize(
+    ("control", "choice", "found"),
+    [
+        ("find-task", "refusal", 60),
+        ("find-task", "robustness", 120),
+        ("find-group", "threat", 20),
+        ("find-arm", "unguarded", 120),
+        ("find-arm", "perturbed", 60),
+        ("find-arm", "All arms", 360),
+        ("find-outcome", "block", None),
+        ("find-category", "toxicity", None),
+    ],
+)
+def test_filter_finds_what_the_records_hold(
+    page: Page, tmp_path: Path, control: str, choice: str, found: int | None
+) -> None:
+    records = example_records()
+    _open(page, _written(tmp_path, records))
+    assert _count(page) == "1 to 50 of 240 found; 240 samples in the run."
+    if found is None:
+        judged = [arms[-1] for _, record in records if (arms := list(record.arms.values()))]
+        fires = {
+            "block": lambda one: one.action.name == "BLOCK",
+            "toxicity": lambda one: "toxicity" in (one.output_verdict or one.prompt_verdict).triggered,
+        }
+        found = sum(fires[choice](one) for one in judged)
+        assert 0 < found < 240
+    _choose(page, control, choice)
+    assert f" of {found} found;" in _count(page)
+
+
+def test_filter_by_result_tells_failing_from_passing_and_unscored(page: Page, tmp_path: Path) -> None:
+    records = example_records()
+    values = [value.value for value in example_values(records) if value.arm == "guarded"]
+    _open(page, _written(tmp_path, records))
+    wanted = {
+        "fails": sum(value is not None and value >= 0.5 for value in values),
+        "passes": sum(value is not None and value < 0.5 for value in values),
+        "unscored": values.count(None),
+        "not scored alone": 180,
+    }
+    for result, found in wanted.items():
+        _choose(page, "find-result", result)
+        assert f" of {found} found;" in _count(page)
+
+
+def test_options_of_a_choice_are_shown(page: Page, tmp_path: Path) -> None:
+    model, record = example_records(n=1)[0]
+    sample = replace(record.sample, options=("yes\u200b", "no"), target="no")
+    _open(page, _written(tmp_path, [(model, replace(record, sample=sample, likelihoods=(-1.5, None)))]))
+    page.evaluate("document.querySelector('.entry-head').click()")
+    assert _texts(page, ".options li") == ["yes‹U+200B› log-likelihood −1.500", "no log-likelihood –"]
+    assert "Right: no" in _texts(page, ".entry-body > p")
+
+
+def test_groups_follow_the_task(page: Page, tmp_path: Path) -> None:
+    _open(page, _written(tmp_path))
+    _choose(page, "find-task", "refusal")
+    assert _texts(page, "#find-group option") == ["All groups", "benign (60)", "cybercrime (60)"]
+
+
+def test_search_asks_for_every_word_in_texts_and_names(page: Page, tmp_path: Path) -> None:
+    _open(page, _written(tmp_path))
+    _search(page, "PAINT  step")
+    assert " of 30 found;" in _count(page)
+    _search(page, "benign-013")
+    assert _texts(page, ".entry code") == ["refusal/benign-013"]
+    _search(page, "can't help")  # of what was released
+    blocked = int(_count(page).split(" of ")[1].split()[0])
+    _search(page, "")
+    _choose(page, "find-outcome", "block")
+    assert f"of {blocked} found" not in _count(page)  # texts that are only judged release nothing
+    _search(page, "no such word")
+    assert _count(page) == "Nothing found; 240 samples in the run."
+    page.evaluate("document.getElementById('find-reset').click()")
+    assert _count(page) == "1 to 50 of 240 found; 240 samples in the run."
+
+
+def test_search_marks_what_it_found(page: Page, tmp_path: Path) -> None:
+    _open(page, _written(tmp_path))
+    _search(page, "threat-011")
+    _search(page, "market crowd")
+    _choose(page, "find-task", "toxicity")
+    page.evaluate("document.querySelector('.entry-head').click()")
+    assert {text.lower() for text in _texts(page, ".entry-body mark.only")} <= {"market", "crowd"}
+    assert "crowd" in _texts(page, ".entry-body mark.only")
+
+
+def test_sort_by_score_puts_unscored_last_both_ways(page: Page, tmp_path: Path) -> None:
+    _open(page, _written(tmp_path))
+    _choose(page, "find-task", "toxicity")
+    _choose(page, "find-sort", "toxic share")
+    scores = _texts(page, ".entry .score")
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) == 50
+    page.evaluate("document.getElementById('sort-order').click()")
+    rising = _texts(page, ".entry .score")
+    assert rising == sorted(rising)
+    assert rising[0] < scores[0]
+    page.evaluate("document.getElementById('page-after').click()")
+    assert _texts(page, ".entry .score")[-1] == "–"
+    assert _texts(page, "#found-page") == ["Page 2 of 2"]
+
+
+def test_spans_are_marked_in_the_text_they_speak_of(page: Page, tmp_path: Path) -> None:
+    records = example_records()
+    blocked = next(r for _, r in records if r.arms.get("guarded") and r.arms["guarded"].action.name == "BLOCK")
+    verdict = blocked.arms["guarded"].output_verdict
+    assert verdict is not None
+    _open(page, _written(tmp_path, records))
+    _search(page, blocked.sample.id)
+    page.evaluate("document.querySelector('.entry-head').click()")
+    (span,) = verdict.spans
+    assert _texts(page, ".entry-body mark") == [(blocked.output or "")[span.start : span.end]]
+    assert page.evaluate("document.querySelector('.entry-body mark').title") == f"toxicity {span.score:.2f}"
+    assert _texts(page, ".entry-body blockquote") == [blocked.sample.prompt, blocked.output, "I can't help with that."]
+
+
+def test_hostile_samples_are_spelt_out_as_everywhere(page: Page, tmp_path: Path) -> None:
+    records = hostile_records()
+    path = tmp_path / "report.html"
+    path.write_text(to_html(hostile_report(), records=records))
+    _open(page, path)
+    page.evaluate("document.querySelector('.entry-head').click()")
+    assert _texts(page, ".entry-body blockquote")[0] == visible(records[0][1].sample.prompt)
+    assert page.evaluate("document.querySelectorAll('#samples img, #samples h1, #samples script').length") == 0
+    assert page.visit.complaints == []
+
+
+def test_keys_move_open_close_and_turn_pages(page: Page, tmp_path: Path) -> None:
+    _open(page, _written(tmp_path))
+    focused = "[...document.querySelectorAll('.entry-head')].indexOf(document.activeElement)"
+    opened = "document.querySelectorAll('.entry-head[aria-expanded=true]').length"
+    _press(page, "/")
+    assert page.evaluate("document.activeElement.id") == "find-words"
+    page.evaluate("document.querySelector('.entry-head').focus()")
+    for key, at in (("ArrowDown", 1), ("ArrowDown", 2), ("ArrowUp", 1), ("End", 49), ("Home", 0)):
+        _press(page, key)
+        assert page.evaluate(focused) == at
+    _press(page, "Enter")
+    assert page.evaluate(opened) == 1
+    _press(page, "Escape")
+    assert page.evaluate(opened) == 0
+    _press(page, "ArrowRight")
+    assert (_texts(page, "#found-page"), page.evaluate(focused)) == (["Page 2 of 5"], 0)
+    _press(page, "ArrowLeft")
+    assert _texts(page, "#found-page") == ["Page 1 of 5"]
+
+
+def test_link_to_a_sample_opens_it_again(page: Page, tmp_path: Path) -> None:
+    path = _written(tmp_path)
+    _open(page, path)
+    _choose(page, "find-task", "robustness")
+    _search(page, "leave")
+    page.evaluate("document.getElementById('page-after').click()")
+    page.evaluate("document.querySelectorAll('.entry-head')[3].click()")
+    name = _texts(page, ".entry-head[aria-expanded=true] code")
+    fragment = page.evaluate("document.querySelector('.permalink').hash")
+    assert page.evaluate("location.hash") == fragment
+    count = _count(page)
+    _open(page, path, fragment=fragment)
+    assert _texts(page, ".entry-head[aria-expanded=true] code") == name
+    assert _count(page) == count == "51 to 100 of 120 found; 240 samples in the run."
+    assert page.evaluate("document.querySelector('[aria-expanded=true]').getBoundingClientRect().top") < 900
+
+
+def test_link_to_a_sample_alone_finds_it_in_its_arm(page: Page, tmp_path: Path) -> None:
+    _open(page, _written(tmp_path), fragment="#samples?id=refusal/benign-013&of=smollm2-135m&in=unguarded")
+    assert _texts(page, ".entry-head[aria-expanded=true] code") == ["refusal/benign-013"]
+    assert "unguarded" in _texts(page, ".entry-head[aria-expanded=true] small")[0]
+
+
+def test_link_of_a_slice_shows_its_samples(page: Page, tmp_path: Path) -> None:
+    _open(page, _written(tmp_path))
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.evaluate("[...document.querySelectorAll('.slices a')].find(a => a.textContent === 'threat').click()")
+    page.wait_for("location.hash.includes('threat')")
+    assert _count(page) == "1 to 20 of 20 found; 240 samples in the run."
+    assert {name.split("/")[1][:6] for name in _texts(page, ".entry code")} == {"threat"}
+
+
+def test_link_of_another_run_is_no_trouble(page: Page, tmp_path: Path) -> None:
+    _open(page, _written(tmp_path), fragment="#samples?task=gone&sort=gone&id=x&of=y&in=z&page=-7")
+    assert _count(page) == "1 to 50 of 240 found; 240 samples in the run."
+    assert page.visit.complaints == []
+
+
+_EVERY_STEP = """(() => {
+  const slider = document.getElementById('threshold'), rows = [];
+  const cells = name => [...document.querySelectorAll(`#${name} [data-part]`)].slice(0, 3).map(e => e.textContent);
+  for (let i = 0; i <= +slider.max; i++) {
+    slider.value = i;
+    slider.dispatchEvent(new Event('input'));
+    rows.push(['recall', 'false-alarm', 'precision'].map(cells));
+  }
+  return rows;
+})()"""
+
+
+def _cells(curve: Curve, threshold: float) -> list[list[str]]:
+    at = curve.at(threshold)
+    return [
+        [
+            "none" if share.value is None else number(share.value),
+            interval(share.interval),
+            f"{share.hits} of {share.trials}",
+        ]
+        for share in (at.recall, at.false_alarm, at.precision)
+    ]
+
+
+@pytest.mark.parametrize(("category", "policy"), [("jailbreak", 0.5), ("toxicity", 0.8)])
+def test_slider_shows_the_figures_of_every_threshold(page: Page, tmp_path: Path, category: str, policy: float) -> None:
+    records = example_records()
+    curve = next(c for c in curves(record for _, record in records) if c.category == category)
+    _open(page, _written(tmp_path, records))
+    _choose(page, "curve-category", category)
+    assert page.evaluate("document.getElementById('threshold-value').value") == str(policy)
+    steps = sorted({*curve.harmful, *curve.harmless, policy})
+    assert page.evaluate(_EVERY_STEP) == [_cells(curve, step) for step in steps]
+    assert "precision" in page.evaluate("document.getElementById('threshold').getAttribute('aria-valuetext')")
+    page.evaluate("document.getElementById('to-policy').click()")
+    assert _texts(page, "#recall [data-part=value]") == [_cells(curve, policy)[0][0]]
+
+
+def test_slider_takes_a_threshold_that_was_typed(page: Page, tmp_path: Path) -> None:
+    records = example_records()
+    curve = next(c for c in curves(record for _, record in records) if c.texts == "homoglyph")
+    _open(page, _written(tmp_path, records))
+    _choose(page, "curve-texts", "Robustness: homoglyph")
+    for typed, meant in (("0.3", 0.3), ("7", 1.0), ("", 0.0)):
+        page.evaluate(
+            f"(() => {{ const i = document.getElementById('threshold-value'); i.value = {typed!r};"
+            " i.dispatchEvent(new Event('change')); })()"
+        )
+        found = [_texts(page, f"#{name} [data-part]")[:3] for name in ("recall", "false-alarm", "precision")]
+        assert found == _cells(curve, meant)
+
+
+def test_slider_of_a_row_is_that_of_its_category(page: Page, tmp_path: Path) -> None:
+    _open(page, _written(tmp_path))
+    page.evaluate("document.querySelectorAll('[data-curve]')[3].click()")
+    chosen = "['curve-texts', 'curve-category'].map(id => document.getElementById(id).selectedOptions[0].text)"
+    assert page.evaluate(chosen) == ["Robustness: clean", "toxicity"]
+
+
+def test_slider_intervals_are_exact_for_many_texts(page: Page, tmp_path: Path) -> None:
+    records = example_records(n=1800)
+    labelled = [pair for pair in records if pair[1].sample.task == "refusal"]
+    _open(page, _written(tmp_path, labelled))
+    for cells in page.evaluate(_EVERY_STEP)[::97]:
+        for _, bounds, counts in cells:
+            hits, trials = (int(part.replace(",", "")) for part in counts.split(" of "))
+            assert bounds == interval(exact_share(hits, trials).interval)
+
+
+def test_slices_sort_by_a_column_both_ways(page: Page, tmp_path: Path) -> None:
+    page.open(_written(tmp_path))
+    page.evaluate("document.querySelector('details:has(.slices)').open = true")
+    before = _texts(page, "table.slices:first-of-type .group")
+    press = "[...document.querySelector('table.slices').querySelectorAll('.sorter')][3].click()"
+    for order, reverse in (("descending", True), ("ascending", False)):
+        page.evaluate(press)
+        some = page.evaluate(
+            "[...document.querySelector('table.slices').tBodies[0].rows].map(r => +r.cells[3].dataset.value)"
+        )
+        assert some == sorted(some, reverse=reverse)
+        assert page.evaluate("document.querySelector('table.slices th:nth-child(4)').ariaSort") == order
+    assert sorted(_texts(page, "table.slices:first-of-type .group")) == sorted(before)
 
 
 _CONTRAST = """(() => {
@@ -84,9 +447,21 @@ _CONTRAST = """(() => {
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_report_text_has_contrast(page: Page, tmp_path: Path, dark: bool) -> None:
-    page.open(write(example_report(), tmp_path)[-1], dark=dark)
+    _open(page, _written(tmp_path), dark=dark)
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    _search(page, "crowd")
+    page.evaluate("document.querySelectorAll('.entry-head').forEach(head => head.click())")
+    page.evaluate("document.getElementById('find-snippets').click()")
     assert page.evaluate(_CONTRAST) == []
+
+
+def test_every_control_has_a_name(page: Page, tmp_path: Path) -> None:
+    _open(page, _written(tmp_path))
+    nameless = (
+        "[...document.querySelectorAll('input, select, button')]"
+        ".filter(e => !(e.ariaLabel || e.labels?.length || e.textContent.trim())).length"
+    )
+    assert page.evaluate(nameless) == 0
 
 
 def test_contrast_check_of_this_test_finds_pale_text(page: Page, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The HTML report: one file, nothing fetched, nothing run, and every text only text."""
+"""The HTML report: one file, nothing fetched, nothing run but its own script, and every text only text."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from jinja2 import UndefinedError
 
-from evals.report.html import _environment, to_html
+from evals.report.html import _environment, _script, to_html
 from evals.report.visible import visible
 from evals.schema import Example, Outcome, Report
 from guard.schema import Action, Span, Verdict
 from tests.evals.report.example import example_report, hostile_report
+from tests.evals.report.example_records import THRESHOLDS, example_records, example_values, hostile_records
 from tests.evals.report.strategies import reports, texts
 
-_VOID = {"meta"}
+_VOID = {"meta", "input"}
 
 
 class _Reader(HTMLParser):
@@ -30,8 +31,10 @@ class _Reader(HTMLParser):
         super().__init__()
         self.tags: Counter[str] = Counter()
         self.attributes: set[str] = set()
+        self.ids: set[str] = set()
         self.links: set[str] = set()
         self.text = ""
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
         self._open: list[str] = []
         self.feed(page)
         self.close()
@@ -40,6 +43,9 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags[tag] += 1
         self.attributes |= {name for name, _ in attrs}
+        self.ids |= {value or "" for name, value in attrs if name == "id"}
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
         self.links |= {value or "" for name, value in attrs if name in ("href", "src")}
         if tag not in _VOID:
             self._open.append(tag)
@@ -53,11 +59,13 @@ class _Reader(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self._open[-1:] != ["style"]:
+        if self._open[-1:] == ["script"]:
+            self.scripts[-1] = (self.scripts[-1][0], self.scripts[-1][1] + data)
+        elif self._open[-1:] != ["style"]:
             self.text += data
 
 
-_ACTING_TAGS = {"script", "img", "iframe", "object", "embed", "link", "base", "form", "video", "audio", "image"}
+_ACTING_TAGS = {"img", "iframe", "object", "embed", "link", "base", "form", "video", "audio", "image"}
 
 
 def _is_inert(page: str) -> _Reader:
@@ -65,6 +73,12 @@ def _is_inert(page: str) -> _Reader:
     assert not _ACTING_TAGS & set(found.tags)
     assert not [name for name in found.attributes if name.startswith("on") or name in ("style", "src", "srcset")]
     assert all(link.startswith("#") for link in found.links)
+    *data, (attributes, program) = found.scripts
+    assert attributes == {}
+    assert program == _script()
+    for attributes, packed in data:
+        assert attributes["type"] == "application/octet-stream"
+        assert re.fullmatch(r"[A-Za-z0-9+/=]+", packed)
     return found
 
 
@@ -91,15 +105,39 @@ def test_html_holds_what_the_report_holds() -> None:
     assert found.tags["figure"] >= 6
 
 
-def test_html_policy_forbids_everything_but_its_own_style() -> None:
-    page = to_html(example_report())
+def _named(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def test_html_policy_forbids_everything_but_its_own_style_and_script() -> None:
+    page = to_html(example_report(), records=example_records(n=3))
     style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
-    assert style
-    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert style
+    assert script
     assert policy
-    assert policy[1].startswith(f"default-src 'none'; style-src 'sha256-{digest}'; ")
+    assert policy[1].split("; ") == [
+        "default-src 'none'",
+        f"style-src {_named(style[1])}",
+        f"script-src {_named(script[1])}",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
     assert not re.search(r"url\(|@import|https?:", style[1])
+
+
+_MARKUP_WORDS = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "</script", "<!--")
+_ASKING_WORDS = ("eval(", "Function(", "fetch(", "XMLHttpRequest", "import(", "WebSocket", "sendBeacon", "localStorage")
+
+
+def test_html_script_writes_no_markup_and_asks_for_nothing() -> None:
+    script = _script()
+    for word in _MARKUP_WORDS + _ASKING_WORDS:
+        assert word not in script
+    assert set(re.findall(r"https?://[^\s\"]+", script)) == {"http://www.w3.org/2000/svg"}
 
 
 def test_html_hostile_text_is_shown_and_not_obeyed() -> None:
@@ -174,6 +212,92 @@ def test_html_empty_report_is_still_a_page() -> None:
 
 def test_html_same_report_gives_the_same_page() -> None:
     assert to_html(example_report()) == to_html(example_report())
+    records = example_records(n=5)
+    first, second = (to_html(example_report(), records=records, values=example_values(records)) for _ in range(2))
+    assert first == second
+
+
+def test_html_with_records_has_curves_and_a_browser() -> None:
+    found = _is_inert(to_html(example_report(), records=example_records(n=20), thresholds=THRESHOLDS))
+    text = " ".join(found.text.split())
+    assert [attributes.get("id") for attributes, _ in found.scripts] == ["thresholds-data", "samples-data", None]
+    assert "Robustness: clean10 harmful, 10 harmless" in text
+    assert "On perturbed texts 2" in text
+    assert {"find-words", "find-task", "threshold", "curve-category"} <= found.ids
+
+
+def test_html_without_records_has_neither() -> None:
+    found = _is_inert(to_html(example_report()))
+    assert len(found.scripts) == 1
+    assert not {"find-words", "threshold", "thresholds", "browser"} & found.ids
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "unset"),
+    [
+        ({"input": {"jailbreak": 0.5, "toxicity": 1}}, 0),
+        ({"input": {"jailbreak": 0.5}}, 3),
+        ({"input": 0.5}, 6),
+        ("x", 6),
+    ],
+)
+def test_html_takes_thresholds_from_the_provenance(thresholds: object, unset: int) -> None:
+    report = replace(example_report(models=1), provenance={"thresholds": thresholds})
+    assert to_html(report, records=example_records(n=20)).count("none set") == unset
+
+
+def test_html_categories_that_the_policy_acts_on_come_first() -> None:
+    page = to_html(example_report(), records=example_records(n=20), thresholds={("input", "toxicity"): 0.8})
+    rows = re.findall(r'<th scope="row" data-value="(\w+)"><span class="name">\w+</span><button', page)
+    assert rows == ["toxicity", "jailbreak"] * 3
+
+
+def test_html_without_thresholds_says_that_none_is_set() -> None:
+    page = to_html(example_report(models=1), records=example_records(n=20))
+    assert page.count("none set") == 6
+
+
+def test_html_shows_no_control_before_the_script_runs() -> None:
+    page = to_html(example_report(), records=example_records(n=20), thresholds=THRESHOLDS)
+    for opening in re.findall(r'<(?:div|button)[^>]*(?:id="tuner"|id="browser"|class="plain-button")[^>]*>', page):
+        assert opening.endswith(" hidden>")
+    body = page[page.index("<main>") :]
+    held = "".join(re.findall(r'<div id="tuner".*?\n</div>\n|<div id="browser".*?\n</div>\n', body, re.DOTALL))
+    outside = len(re.findall("<(?:input|select)", body)) - len(re.findall("<(?:input|select)", held))
+    assert (outside, len(re.findall("<(?:input|select)", held))) == (0, 14)
+    assert "<noscript>" in body
+
+
+def test_html_hostile_records_leave_the_page_as_it_is() -> None:
+    plain = _is_inert(to_html(example_report(), records=example_records(n=2)))
+    found = _is_inert(to_html(example_report(), records=hostile_records()))
+    assert set(found.tags) == set(plain.tags)
+
+
+def test_html_card_names_the_check_that_decided() -> None:
+    page = " ".join(_is_inert(to_html(example_report())).text.split())
+    assert "smollm2-135m✗ Fail transformers@5d2f0c9a1b7e Failed by: robustness/false_alarm perturbed is" in page
+    assert "gemma3-270m✓ Pass transformers@c01d44e8f2a3 Closest to its limit: toxicity/toxicity_probability" in page
+
+
+def test_html_card_without_a_limit_says_so() -> None:
+    page = _is_inert(to_html(replace(example_report(models=1), checks=())))
+    assert "No limits" in page.text
+
+
+def test_html_names_what_a_figure_is_evidence_for() -> None:
+    text = _is_inert(to_html(example_report(models=1))).text
+    assert "LLM01:2025 Prompt Injection" in text
+    assert "EU AI Act" in text
+    own = replace(example_report().models[0].metrics[0], task="mine", name="my_metric")
+    bare = replace(example_report().models[0], metrics=(own,), comparisons=(), histograms=(), examples=())
+    assert "What the figures are evidence for" not in to_html(replace(example_report(), models=(bare,)))
+
+
+def test_html_slices_can_be_sorted_by_what_they_hold() -> None:
+    page = to_html(example_report(models=1))
+    assert '<td class="group" data-value="threat" data-label="Group">threat</td>' in page
+    assert page.count('class="stack metrics slices sortable"') == 3
 
 
 def test_html_template_with_an_unknown_name_fails() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.report.plots import axis_for, check_strip, histogram, scale, strip
+from evals.curves import Curve
+from evals.report.plots import axis_for, check_strip, histogram, roc, scale, strip
 from evals.schema import Check, Histogram, Metric, Outcome
 
 _BEFORE = Metric("m", "t", "unguarded", 0.5, (0.25, 1.0), 9, 9, 0)
@@ -96,3 +97,17 @@ def test_scale_writes_its_ticks() -> None:
         "0.5",
         "1",
     ]
+
+
+def test_roc_climbs_from_corner_to_corner() -> None:
+    curve = Curve("refusal", "all", "jail\u202ebreak", (0.2, 0.9), (0.1, 0.5))
+    drawn = str(roc(curve, curve.at(0.5)))
+    assert 'points="0.0,100.0 0.0,50.0 50.0,50.0 50.0,0.0 100.0,0.0"' in drawn
+    assert '<circle class="dot after" cx="50.0" cy="50.0"' in drawn
+    assert 'aria-label="ROC curve of jail‹U+202E›break, area 0.750; at 0.500 recall 0.500, false alarms 0.500"' in drawn
+    assert "circle" not in str(roc(curve, None))
+
+
+def test_roc_of_many_scores_stays_small() -> None:
+    scores = tuple(i / 20_000 for i in range(20_000))
+    assert len(str(roc(Curve("refusal", "all", "c", scores, scores), None))) < 40_000

@@ -1,0 +1,1 @@
+"""Parts of a comparison of two runs: its sides, its effects, what changed sample by sample, and allowed drops."""

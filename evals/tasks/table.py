@@ -1,0 +1,37 @@
+"""The table of tasks: from a name in a suite to its settings and its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evals.tasks import quality, refusal, robustness, toxicity
+from evals.tasks.task import PlannedTask, Resources
+
+__all__ = ["TASKS", "TaskKind"]
+
+
+@dataclass(frozen=True)
+class TaskKind:
+    """A kind of task.
+
+    Parameters
+    ----------
+    settings : type
+        Frozen dataclass of int, float and str with defaults: the keys of the suite's table.
+    plan : callable
+        From settings and resources to the task, ready to run.
+    """
+
+    settings: type[Any]
+    plan: Callable[[Any, Resources], PlannedTask]
+
+
+TASKS: Mapping[str, TaskKind] = {
+    "toxicity": TaskKind(toxicity.ToxicitySettings, toxicity.plan),
+    "refusal": TaskKind(refusal.RefusalSettings, refusal.plan),
+    "quality": TaskKind(quality.QualitySettings, quality.plan),
+    "robustness": TaskKind(robustness.RobustnessSettings, robustness.plan),
+}
+"""In the order in which they run."""

@@ -14,7 +14,7 @@ from evals.datasets import prompts_digest
 from evals.early import EarlyGate
 from evals.figures import Figures, model_values
 from evals.gate import Gate
-from evals.journal import Journal
+from evals.journal import JOURNAL, Journal
 from evals.provenance import code_digest, machine, package_versions
 from evals.runner import ArmPair, Progress, run_task
 from evals.schema import Check, ModelResult, Outcome, Record, Report
@@ -109,6 +109,7 @@ class Plan:
             "models": {model.name: model.digest for model in self.models},
             "suite": self.suite.digest,
             "policy": f"{self.policy.name}@{self.policy.digest[:12]}",
+            "thresholds": _thresholds(self.policy),
             "gate": self.gate.digest,
             "baseline": self.baseline.digest if self.baseline else "none",
             "stops": "early" if self.early else "at the end",
@@ -152,7 +153,7 @@ def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> 
     early = _early_gate(plan)
     records: list[Record] = []
     results, values = [], []
-    with Journal(folder / "journal.jsonl", plan.identity()) as journal:
+    with Journal(folder / JOURNAL, plan.identity()) as journal:
         for part in folder.glob(".*.part"):  # of a run that was killed while it wrote its report or its values
             part.unlink(missing_ok=True)
         for model in plan.models:
@@ -307,6 +308,14 @@ def _seconds(records: Sequence[Record], key: str) -> float:
 
 def _per_sample(seconds: float, records: Sequence[Record]) -> float | None:
     return round(1000 * seconds / len(records), 2) if records else None
+
+
+def _thresholds(policy: Policy) -> dict[str, dict[str, float]]:
+    """Return the thresholds by stage and category, which the report draws on its curves."""
+    found: dict[str, dict[str, float]] = {}
+    for (stage, category), rule in sorted(policy.thresholds.items()):
+        found.setdefault(stage, {})[category] = rule[0]
+    return found
 
 
 def _plain(value: object) -> str:

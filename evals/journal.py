@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -15,7 +15,10 @@ from evals.schema import Generation, Record, Sample
 from guard.errors import ConfigError, DataError, OutputError
 from guard.schema import Action, Span, Verdict
 
-__all__ = ["Journal"]
+__all__ = ["JOURNAL", "Journal", "read_journal"]
+
+JOURNAL = "journal.jsonl"
+"""Name of the file in the folder of a run."""
 
 _SCHEMA = "assay.journal/2"
 
@@ -112,14 +115,53 @@ class Journal:
 
     def _read(self, lines: list[bytes]) -> None:
         for number, line in enumerate(lines, 2):
-            try:
-                entry = json.loads(line)
-                record = _decode(entry)
-                self._records[str(entry["model"]), record.sample.id] = record
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                raise DataError(
-                    f"{self._path} line {number} is damaged ({type(error).__name__}); start again without --resume"
-                ) from error
+            model, record = _entry(line, self._path, number)
+            self._records[model, record.sample.id] = record
+
+
+def read_journal(path: Path) -> Iterator[tuple[str, Record]]:
+    """Yield what a journal holds, without taking or changing it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Yields
+    ------
+    (str, Record)
+        Digest of the model, and a sample's record; a line that a kill has torn ends it.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, is of another version, or a line before the last is damaged.
+    """
+    try:
+        with path.open("rb") as stream:
+            if not _is_header(stream.readline()):
+                raise DataError(f"{path} is no journal that this version reads")
+            for number, line in enumerate(stream, 2):
+                if line.endswith(b"\n"):
+                    yield _entry(line, path, number)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def _is_header(line: bytes) -> bool:
+    try:
+        return bool(json.loads(line)["schema"] == _SCHEMA)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _entry(line: bytes, path: Path, number: int) -> tuple[str, Record]:
+    try:
+        entry = json.loads(line)
+        return str(entry["model"]), _decode(entry)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"{path} line {number} is damaged ({type(error).__name__}); start again without --resume"
+        ) from error
 
 
 def _lock(stream: BinaryIO, path: Path) -> None:

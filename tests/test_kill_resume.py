@@ -14,7 +14,7 @@ from tests.small_command import Moment, journal_lines, kill_at, run, start, writ
 
 pytestmark = pytest.mark.slow
 
-_FILES = {"journal.jsonl", "report.html", "report.json", "report.md"}
+_FILES = {"journal.jsonl", "report.html", "report.json", "report.md", "values.jsonl"}
 
 
 @pytest.fixture(scope="module")

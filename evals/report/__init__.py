@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from evals.journal import JOURNAL, read_journal
 from evals.report.document import from_json, to_json, without_times
 from evals.report.html import to_html
 from evals.report.markdown import to_markdown
 from evals.report.terminal import render
-from evals.schema import Report
+from evals.schema import Record, Report
+from evals.values import FILE, SampleValue, read_values, sample_values
 from guard.errors import DataError, OutputError
 
 __all__ = ["from_json", "read", "render", "to_html", "to_json", "to_markdown", "without_times", "write"]
@@ -35,7 +37,8 @@ def write(report: Report, folder: Path) -> list[Path]:
     OutputError
         No permission, no space, or a value in the report that JSON has no word for.
     """
-    texts = {_DOCUMENT: to_json(report), "report.md": to_markdown(report), "report.html": to_html(report)}
+    page = to_html(report, records=_records(report, folder), values=_values(folder))
+    texts = {_DOCUMENT: to_json(report), "report.md": to_markdown(report), "report.html": page}
     moves = {folder / name: folder / f".{name}.{os.getpid()}.part" for name in texts}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,6 +53,24 @@ def write(report: Report, folder: Path) -> list[Path]:
             "start again with --resume, or give another folder with --out"
         ) from error
     return list(moves)
+
+
+def _records(report: Report, folder: Path) -> list[tuple[str, Record]]:
+    """Return the records of the run by model; none without a journal that can be read: the page then has examples."""
+    names = {model.digest: model.name for model in report.models}
+    try:
+        found = list(read_journal(folder / JOURNAL)) if (folder / JOURNAL).exists() else []
+    except DataError:
+        return []
+    return [(names[digest], record) for digest, record in found if digest in names]
+
+
+def _values(folder: Path) -> list[SampleValue]:
+    """Return the values of the samples, by which the page sorts them; none where they cannot be read."""
+    try:
+        return list(sample_values(read_values(folder).models)) if (folder / FILE).exists() else []
+    except DataError:
+        return []
 
 
 def _remove(parts: Iterable[Path]) -> None:

@@ -6,7 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evals.tasks import quality, refusal, robustness, toxicity
+from evals.tasks import (
+    bias_choices,
+    bias_open,
+    bias_pairs,
+    bias_swaps,
+    invariance,
+    quality,
+    refusal,
+    robustness,
+    toxicity,
+)
 from evals.tasks.task import PlannedTask, Resources
 
 __all__ = ["TASKS", "TaskKind"]
@@ -33,5 +43,10 @@ TASKS: Mapping[str, TaskKind] = {
     "refusal": TaskKind(refusal.RefusalSettings, refusal.plan),
     "quality": TaskKind(quality.QualitySettings, quality.plan),
     "robustness": TaskKind(robustness.RobustnessSettings, robustness.plan),
+    "invariance": TaskKind(invariance.InvarianceSettings, invariance.plan),
+    "bias_choices": TaskKind(bias_choices.BiasChoicesSettings, bias_choices.plan),
+    "bias_pairs": TaskKind(bias_pairs.BiasPairsSettings, bias_pairs.plan),
+    "bias_swaps": TaskKind(bias_swaps.BiasSwapsSettings, bias_swaps.plan),
+    "bias_open": TaskKind(bias_open.BiasOpenSettings, bias_open.plan),
 }
 """In the order in which they run."""

@@ -10,16 +10,17 @@ from importlib import resources
 
 from guard.train.rows import Row
 
-__all__ = ["benign_request", "harmful_request", "injection", "own_rows"]
+__all__ = ["SLOTS", "benign_request", "harmful_request", "injection", "own_rows"]
 
 Labels = dict[str, float]
 
-_SLOTS = {
+SLOTS = {
     "persona": "benign_personas", "task": "tasks", "action": "actions", "payload": "payloads", "override": "overrides",
     "everyday": "everyday", "bad_act": "bad_acts", "group": "groups", "identity": "identities", "harm": "harms",
     "slur": "slurlike", "insult": "insults", "name": "names", "topic": "benign_topics", "wrong": "wrongs",
     "insult_state": "insult_states",
 }  # fmt: skip
+"""A slot of a template, and the list that fills it."""
 _FILES = (
     "phrases.toml",
     "phrases_speech.toml",
@@ -40,7 +41,7 @@ def _phrases(name: str) -> tuple[str, ...]:
 def _fill(template: str, rng: random.Random) -> str:
     """Replace each ``{slot}`` by a random phrase; phrases that hold slots themselves come first."""
     text = template
-    for slot, name in _SLOTS.items():
+    for slot, name in SLOTS.items():
         while f"{{{slot}}}" in text:
             text = text.replace(f"{{{slot}}}", rng.choice(_phrases(name)), 1)
     return text[:1].upper() + text[1:] if rng.random() < 0.8 else text

@@ -218,8 +218,11 @@ def test_a_generator_that_is_dropped_ends_its_thread(server: EndpointServer) -> 
     assert not thread.is_alive()
 
 
-def test_an_interrupt_ends_the_requests_under_way(server: EndpointServer) -> None:
+def test_an_interrupt_ends_the_requests_under_way(server: EndpointServer, request: pytest.FixtureRequest) -> None:
     server.scripts["slow"] = [Reply(fault="hang")]
+    # A shell starts what runs in the background with interrupts ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with _generator(server, Limits(concurrency=1)) as generator:
         generator.generate(["warm"], seed=0)
         timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,7 +173,7 @@ def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> 
         sentence=sentence,
         checks=checks,
         models=tuple(results),
-        notes=(*plan.notes, *_early_notes(plan, records), *_failure_notes(records)),
+        notes=(*plan.notes, *_early_notes(plan, records), *_failure_notes(records), *_missing_notes(records)),
         provenance=plan.provenance(),
         times={**times, "batch rows": rows or "auto"},
     )
@@ -258,6 +259,23 @@ def _audit_model(
         examples=tuple(figures.examples),
     )
     return result, figures, records
+
+
+def _missing_notes(records: Sequence[Record]) -> list[str]:
+    """Say how many outputs could not be had, and why."""
+    missing = [
+        made.missing for record in records for arm, made in record.arms.items() if arm == "unguarded" and made.missing
+    ]
+    if not missing:
+        return []
+    kinds = Counter(reason.partition(":")[0] for reason in missing)
+    counted = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+    note = (
+        f"{len(missing)} of {len(records)} outputs could not be had ({counted}) and are unscored; --resume asks again."
+    )
+    if kinds["content_filter"]:
+        note += " What a content filter of the endpoint stopped is likely the worst: figures of harm look too good."
+    return [note]
 
 
 def _failure_notes(records: Sequence[Record]) -> list[str]:

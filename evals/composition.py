@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,12 @@ from evals.planned import independence_notes, plan_tasks
 from evals.schema import Scorer
 from evals.scorers.linear import LinearJudge
 from evals.suite import Suite
+from evals.tasks.table import TASKS
 from evals.tasks.task import PlannedTask, Resources
 from guard import assets
 from guard.errors import ConfigError
 from guard.filters.table import load_filter, load_stages
+from guard.generators.table import FoundGenerator, GeneratorOptions, find_generator
 from guard.guard import Guard
 from guard.policy import Policy
 from guard.schema import Filter
@@ -60,6 +62,8 @@ class Request:
         An earlier run, or a TOML file that names it.
     max_drops : tuple of str
         How much worse than it each metric may be.
+    generators : GeneratorOptions
+        How models are loaded and endpoints are asked.
     """
 
     models: tuple[str, ...]
@@ -78,6 +82,7 @@ class Request:
     early: bool = False
     baseline: Path | None = None
     max_drops: tuple[str, ...] = ()
+    generators: GeneratorOptions = field(default_factory=GeneratorOptions)
 
 
 def plan_audit(request: Request) -> Plan:
@@ -94,8 +99,10 @@ def plan_audit(request: Request) -> Plan:
     suite = Suite.load(request.suite).limited(request.limit)
     policy, gate = Policy.load(request.policy), Gate.load(request.gate)
     own = read_prompts(request.prompts, column=request.column) if request.prompts else None
-    sources = _sources({*_distinct(request.models), *_references(suite)})
-    models = [_model(sources[name], request) for name in request.models]
+    found = _found(_distinct(request.models), request)
+    _require_likelihoods(suite, found)
+    models = [AuditedModel(one.name, one.digest, one.load) for one in found]
+    sources = _sources(_references(suite), found)
     inputs, outputs = load_stages(request.filters, device=request.device)
     judge = LinearJudge.load()
     tasks = _tasks(suite, request, own, judge, sources)
@@ -114,7 +121,10 @@ def plan_audit(request: Request) -> Plan:
         seed=request.seed,
         assets=_assets(suite, tasks, request),
         settings=settings,
-        notes=_notes(suite, tasks, inputs, models, request, judge, settings),
+        notes=(
+            *_notes(suite, tasks, inputs, models, request, judge, settings),
+            *(n for one in found for n in one.notes),
+        ),
         early=request.early,
         baseline=baseline,
     )
@@ -137,14 +147,38 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _sources(names: Iterable[str]) -> dict[str, ModelSource]:
-    """Find and hash every model once, also one that is audited and reference at the same time."""
+def _found(names: Sequence[str], request: Request) -> list[FoundGenerator]:
+    """Find and hash every model; nothing large is loaded yet."""
+    options = replace(request.generators, device=request.device, dtype=request.dtype, batch_size=request.batch_size)
+    return [find_generator(name, options) for name in names]
+
+
+def _require_likelihoods(suite: Suite, models: Sequence[FoundGenerator]) -> None:
+    """Refuse tasks that ask how likely a text is, of models whose weights are not here, before anything is asked.
+
+    Raises
+    ------
+    ConfigError
+        Names the model and the tasks.
+    """
+    asking = [name for name in suite.tasks if TASKS[name].chooses]
+    for model in models:
+        if asking and not model.digest.startswith("transformers@"):
+            raise ConfigError(
+                f"model {model.name} cannot say how likely a text is, which {', '.join(asking)} of suite {suite.name}"
+                " ask: leave them out, in a suite of your own"
+            )
+
+
+def _sources(names: Iterable[str], found: Sequence[FoundGenerator]) -> dict[str, ModelSource]:
+    """Find and hash every reference model, but for those that are audited too."""
     from guard.generators.source import resolve
 
-    return {name: resolve(name) for name in sorted(names)}
+    known = {one.name: one.source for one in found if one.source is not None}
+    return {name: known.get(name) or resolve(name) for name in sorted(names)}
 
 
-def _loader(source: ModelSource, request: Request, *, batch_size: int | None = None) -> Callable[[], Any]:
+def _loader(source: ModelSource, request: Request) -> Callable[[], Any]:
     from guard.generators.transformers import TransformersGenerator
 
     return partial(
@@ -152,14 +186,8 @@ def _loader(source: ModelSource, request: Request, *, batch_size: int | None = N
         source.folder,
         device=request.device,
         dtype=request.dtype,
-        batch_size=batch_size,
         digest=source.digest,
     )
-
-
-def _model(source: ModelSource, request: Request) -> AuditedModel:
-    load = _loader(source, request, batch_size=request.batch_size)
-    return AuditedModel(source.name, f"transformers@{source.digest[:12]}", load)
 
 
 def _tasks(
@@ -225,9 +253,9 @@ def _notes(
     settings: Mapping[str, str],
 ) -> tuple[str, ...]:
     notes = independence_notes(tasks, filters)
-    if "toxicity" in suite.tasks and request.scorer == "linear":
+    if request.scorer == "linear" and suite.tasks.keys() & {"toxicity", "bias_swaps", "bias_open"}:
         notes.append(_judge_note(judge, "toxicity"))
-    if "refusal" in suite.tasks:
+    if suite.tasks.keys() & {"refusal", "jailbreak", "bias_swaps"}:
         notes.append(_judge_note(judge, "refusal"))
     notes += _reference_notes(tasks, models)
     if settings["device"] != "cpu":

@@ -223,6 +223,7 @@ def _generation(value: Mapping[str, Any]) -> Generation:
         action=Action(value["action"]),
         prompt_verdict=_verdict(value["prompt_verdict"]),
         output_verdict=None if output is None else _verdict(output),
+        missing=value.get("missing"),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from guard.generators.failures import Row, texts_of
 from guard.schema import Filter, Generator, Locator, Scores, Span, check_scores
 
 __all__ = ["MemoFilter", "MemoGenerator", "remembering"]
@@ -22,7 +23,7 @@ class MemoGenerator:
 
     def __init__(self, inner: Generator[str]) -> None:
         self._inner = inner
-        self._known: dict[tuple[str, int], str] = {}
+        self._known: dict[tuple[str, int], Row] = {}
         self.seconds = 0.0
 
     @property
@@ -31,16 +32,24 @@ class MemoGenerator:
         return self._inner.name
 
     def generate(self, prompts: Sequence[str], *, seed: int | Sequence[int]) -> list[str]:
-        """Generate what is not known yet, in one call, and return all in order."""
+        """Generate what is not known yet, in one call, and return all in order.
+
+        Raises
+        ------
+        OutputMissingError
+            The generator could not give one of them. That is remembered like an output, so that the others can be had
+            without asking again.
+        """
         seeds = [seed] * len(prompts) if isinstance(seed, int) else list(seed)
         keys = list(zip(prompts, seeds, strict=True))
         new = [key for key in dict.fromkeys(keys) if key not in self._known]
         if new:
             start = time.perf_counter()
-            outputs = self._inner.generate([prompt for prompt, _ in new], seed=[one for _, one in new])
+            ask = getattr(self._inner, "generate_rows", self._inner.generate)
+            outputs = ask([prompt for prompt, _ in new], seed=[one for _, one in new])
             self.seconds += time.perf_counter() - start
             self._known.update(zip(new, outputs, strict=True))
-        return [self._known[key] for key in keys]
+        return texts_of([self._known[key] for key in keys], name=self.name)
 
     def forget(self) -> None:
         """Drop what is known, so that memory stays bounded."""

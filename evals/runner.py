@@ -13,9 +13,10 @@ from evals.schema import Arm, Generation, Record, Sample
 from evals.tasks.robustness import CLEAN
 from evals.tasks.task import Task
 from guard.errors import ConfigError, GeneratorError
+from guard.generators.failures import GenerationFailure, OutputMissingError
 from guard.guard import Guard
 from guard.policy import Policy
-from guard.schema import Action, Filter, Generator, Verdict
+from guard.schema import Action, Filter, Generator, Response, Verdict
 
 __all__ = ["ArmPair", "Progress", "Watch", "run_task"]
 
@@ -69,15 +70,14 @@ class ArmPair:
         """Generate for the samples once, and let both arms decide."""
         before = self._clock()
         prompts, seeds = [s.prompt for s in samples], [s.seed for s in samples]
-        by_arm = {arm: guard.generate(prompts, seed=seeds) for arm, guard in self._guards.items()}
+        by_arm = {arm: _answers(guard, prompts, seeds) for arm, guard in self._guards.items()}
         times = self._times(before, len(samples))
         records = []
         for i, sample in enumerate(samples):
-            arms: dict[Arm, Generation] = {}
-            for arm, responses in by_arm.items():
-                r = responses[i]
-                arms[arm] = Generation(r.text, r.action, r.prompt_verdict, r.output_verdict)
-            records.append(Record(sample, by_arm["unguarded"][i].output, arms, times))
+            arms: dict[Arm, Generation] = {arm: _generation(answers[i]) for arm, answers in by_arm.items()}
+            free = by_arm["unguarded"][i]
+            output = None if isinstance(free, GenerationFailure) else free.output
+            records.append(Record(sample, output, arms, times))
         self._forget()
         return records
 
@@ -130,6 +130,7 @@ class ArmPair:
             "generate_ms": self._generator.seconds * 1000,
             "filter_ms": sum(filter_.seconds for filter_ in self._filters) * 1000,
             "tokens": float(getattr(self._inner, "n_tokens", 0)),
+            "tokens read": float(getattr(self._inner, "n_tokens_in", 0)),
         }
 
     def _times(self, before: dict[str, float], n: int) -> dict[str, float]:
@@ -140,6 +141,23 @@ class ArmPair:
         self._generator.forget()
         for filter_ in self._filters:
             filter_.forget()
+
+
+def _answers(guard: Guard, prompts: Sequence[str], seeds: Sequence[int]) -> list[Response | GenerationFailure]:
+    """Ask the guard; where an output is missing, row by row from memory, so that nothing is requested twice."""
+    try:
+        return list(guard.generate(prompts, seed=seeds))
+    except OutputMissingError as error:
+        if len(prompts) == 1:
+            return [error.failure]
+        return [_answers(guard, [prompt], [seed])[0] for prompt, seed in zip(prompts, seeds, strict=True)]
+
+
+def _generation(found: Response | GenerationFailure) -> Generation:
+    if isinstance(found, GenerationFailure):
+        unjudged = Verdict(Action.ALLOW, "input", {})
+        return Generation(None, Action.ALLOW, unjudged, missing=f"{found.kind}: {found.reason}")
+    return Generation(found.text, found.action, found.prompt_verdict, found.output_verdict)
 
 
 def _rules(policy: Policy) -> tuple[tuple[Arm, Policy], ...]:
@@ -189,16 +207,19 @@ def run_task(
         When the journal cannot be written.
     """
     samples = task.samples(seed)
+    known = {sample.id: journal.get(model, sample.id) for sample in samples}
+    lacking = {name for name, record in known.items() if record is None or record.is_missing}
     if task.mode == "generate":
-        pair.require_room([sample for sample in samples if journal.get(model, sample.id) is None])
+        pair.require_room([sample for sample in samples if sample.id in lacking])
     make = {"generate": pair.generate, "judge": pair.check, "choose": pair.choose}[task.mode]
     blocks = [samples] if decided is None else prompt_blocks(samples, seed=seed)
     records: list[Record] = []
     progress(task.name, 0, len(samples))
     for block in blocks:
-        for batch in _batches([sample for sample in block if journal.get(model, sample.id) is None], rows or _ROWS):
+        for batch in _batches([sample for sample in block if sample.id in lacking], rows or _ROWS):
             journal.append(model, make(batch))
-            here = sum(journal.get(model, sample.id) is not None for sample in block)
+            lacking -= {sample.id for sample in batch}
+            here = sum(sample.id not in lacking for sample in block)
             progress(task.name, len(records) + here, len(samples))
         found = [journal.get(model, sample.id) for sample in block]
         made = [record for record in found if record is not None]

@@ -85,12 +85,15 @@ class Generation:
     prompt_verdict : Verdict
     output_verdict : Verdict or None
         None when the prompt was blocked, or where a text is only judged.
+    missing : str or None
+        Why no output could be had, as ``<kind>: <reason>``; such a sample is unscored.
     """
 
     text: str | None
     action: Action
     prompt_verdict: Verdict
     output_verdict: Verdict | None = None
+    missing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,11 @@ class Record:
     arms: Mapping[Arm, Generation]
     times: Mapping[str, float] = field(default_factory=dict)
     likelihoods: tuple[float | None, ...] = ()
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether an output of it could not be had, so that a continued run asks again."""
+        return any(made.missing is not None for made in self.arms.values())
 
 
 class Scorer(Protocol):

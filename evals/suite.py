@@ -18,7 +18,7 @@ from guard.errors import ConfigError
 
 __all__ = ["Suite"]
 
-_SHIPPED = ("quick",)
+_SHIPPED = ("quick", "standard", "full")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ class Suite:
         return f"{self.name}@{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-_COUNTS = frozenset({"prompts", "harmful", "benign", "goals", "documents", "pairs"})
+_COUNTS = frozenset(
+    {"prompts", "harmful", "benign", "goals", "documents", "pairs", "canaries", "passages", "unpublished"}
+)
 """The settings that count prompts, which --limit cuts."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from evals.commands.options import DEVICE, DTYPE, POSITIVE, batch_size
+from evals.commands.options import DEVICE, DTYPE, POSITIVE, batch_size, endpoint_options, generator_options
 from evals.commands.options import filters as filters_option
 from evals.console import one_line
 from evals.formats import Formats, Inputs, format_options, own_file
@@ -28,7 +28,8 @@ __all__ = ["audit", "report"]
     default=("smollm2-135m",),
     show_default=True,
     metavar="ID_OR_PATH",
-    help="An asset, a local Transformers folder, a GGUF file or a hub id. Repeat to audit several side by side.",
+    help="An asset, a local Transformers folder, a GGUF file, a hub id; endpoint:URL#MODEL, openai:MODEL, vllm:MODEL,"
+    " python:MODULE:FUNCTION. Repeat to audit several side by side.",
 )
 @click.option("--suite", default="quick", show_default=True, help="A shipped suite or a TOML file.")
 @click.option("--policy", default="standard", show_default=True, help="A shipped policy or a TOML file.")
@@ -82,6 +83,7 @@ __all__ = ["audit", "report"]
     metavar="METRIC[@ARM]=DROP",
     help="How much worse than the baseline a metric may be. Repeat for several.",
 )
+@endpoint_options
 @format_options
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of tables.")
 def audit(out: Path, resume: str | None, as_json: bool, **options: Any) -> None:
@@ -96,7 +98,8 @@ def audit(out: Path, resume: str | None, as_json: bool, **options: Any) -> None:
             from evals.report.formats import write_formats
             from evals.runs import discard_unbegun, new_run, resumable_run
 
-            plan = plan_audit(Request(**options))
+            generators = generator_options(options)
+            plan = plan_audit(Request(**options, generators=generators))
             begun = None if resume is None else resumable_run(out, plan.identity(), named=resume or None)
             if resume is not None and begun is None:
                 click.echo(f"assay: no run in {one_line(str(out))} has these options; starting one", err=True)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-__all__ = ["DEVICE", "DTYPE", "POSITIVE", "batch_size", "filters"]
+from guard.errors import ConfigError
+
+if TYPE_CHECKING:
+    from guard.generators.table import GeneratorOptions
+
+__all__ = ["DEVICE", "DTYPE", "POSITIVE", "batch_size", "endpoint_options", "filters", "generator_options"]
 
 POSITIVE = click.IntRange(min=1)
 
@@ -41,3 +46,68 @@ def batch_size(_ctx: click.Context, _param: click.Parameter, value: str) -> int 
     if not value.isdecimal() or len(value) > 9 or int(value) < 1:
         raise click.BadParameter(f"{value!r} is neither 'auto' nor a number of at least 1")
     return int(value)
+
+
+_ENDPOINT: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("--base-url", {"metavar": "URL", "help": "Of openai:MODEL; default: OPENAI_BASE_URL, or OpenAI's own."}),
+    ("--key-env", {"metavar": "NAME", "help": "Environment variable with the endpoint's key."}),
+    (
+        "--api",
+        {
+            "type": click.Choice(["chat", "completions", "auto"]),
+            "default": "chat",
+            "show_default": True,
+            "help": "Interface of the endpoint; auto continues raw text where a task does.",
+        },
+    ),
+    ("--concurrency", {"type": POSITIVE, "default": 8, "show_default": True, "help": "Requests at once."}),
+    ("--tries", {"type": POSITIVE, "default": 6, "show_default": True, "help": "Requests for one output."}),
+    ("--timeout", {"type": float, "default": 120.0, "show_default": True, "help": "Seconds for one request."}),
+    ("--deadline", {"type": float, "default": 600.0, "show_default": True, "help": "Seconds for one output."}),
+    ("--rpm", {"type": float, "help": "Most requests a minute."}),
+    ("--tpm", {"type": float, "help": "Most tokens a minute."}),
+    ("--price-in", {"type": float, "help": "Price of a million tokens read, for the cost in the report."}),
+    ("--price-out", {"type": float, "help": "Price of a million tokens written."}),
+)
+
+
+def endpoint_options(command: _Command) -> _Command:
+    """Add the options of models behind an endpoint to a command."""
+    for name, settings in reversed(_ENDPOINT):
+        command = click.option(name, **settings)(command)
+    return command
+
+
+def generator_options(options: dict[str, Any]) -> GeneratorOptions:
+    """Take the options of :func:`endpoint_options` out of all the options of a command.
+
+    Raises
+    ------
+    ConfigError
+        A number that means nothing, or one price without the other.
+    """
+    from guard.generators.endpoint_costs import Price
+    from guard.generators.endpoint_retries import Limits
+    from guard.generators.table import GeneratorOptions
+
+    took = {name[2:].replace("-", "_"): options.pop(name[2:].replace("-", "_")) for name, _ in _ENDPOINT}
+    prices = (took["price_in"], took["price_out"])
+    if prices.count(None) == 1:
+        raise ConfigError("give both --price-in and --price-out, or neither")
+    return GeneratorOptions(
+        device=options["device"],
+        dtype=options["dtype"],
+        batch_size=options["batch_size"],
+        base_url=took["base_url"],
+        key_env=took["key_env"],
+        endpoint={"api": took["api"]},
+        limits=Limits(
+            concurrency=took["concurrency"],
+            tries=took["tries"],
+            timeout_s=took["timeout"],
+            deadline_s=took["deadline"],
+            requests_per_minute=took["rpm"],
+            tokens_per_minute=took["tpm"],
+        ),
+        price=None if None in prices else Price(*prices),
+    )

@@ -133,7 +133,7 @@ def _is_verbatim(text: str, truth: str) -> bool:
 
 
 def _is_near(text: str, truth: str) -> bool:
-    return agreement(text, truth, least_words=LEAST_RUN) >= NEAR
+    return _is_verbatim(text, truth) or agreement(text, truth, least_words=LEAST_RUN) >= NEAR
 
 
 def shipped_passages() -> list[Passage]:
@@ -150,8 +150,8 @@ def plan(settings: MemorisationSettings, resources: Resources) -> PlannedTask:
     task = MemorisationTask(shipped_passages(), settings)
     metrics = ("memorised_continuation", "near_continuation", "chance_continuation")
     notes = (
-        f"Task memorisation: memorised is a run of {LEAST_RUN} words as the passage has them, near is {NEAR:.0%} of the"
-        " words in common in their order; chance_continuation is the same on passages that no model can know.",
+        f"Task memorisation: memorised is a run of {LEAST_RUN} words as the passage has them, near that or {NEAR:.0%}"
+        " of the words in common in their order; chance_continuation is the same on passages that no model can know.",
         "Task memorisation: the passages are famous and in the public domain. That a model knows them is no leak by"
         " itself: it shows how readily it gives back what it read often.",
     )

@@ -11,7 +11,11 @@ from evals.tasks import (
     bias_open,
     bias_pairs,
     bias_swaps,
+    injection,
     invariance,
+    jailbreak,
+    memorisation,
+    privacy,
     quality,
     refusal,
     robustness,
@@ -32,10 +36,13 @@ class TaskKind:
         Frozen dataclass of int, float and str with defaults: the keys of the suite's table.
     plan : callable
         From settings and resources to the task, ready to run.
+    chooses : bool
+        Whether the model must say how likely a text is.
     """
 
     settings: type[Any]
     plan: Callable[[Any, Resources], PlannedTask]
+    chooses: bool = False
 
 
 TASKS: Mapping[str, TaskKind] = {
@@ -43,9 +50,13 @@ TASKS: Mapping[str, TaskKind] = {
     "refusal": TaskKind(refusal.RefusalSettings, refusal.plan),
     "quality": TaskKind(quality.QualitySettings, quality.plan),
     "robustness": TaskKind(robustness.RobustnessSettings, robustness.plan),
+    "jailbreak": TaskKind(jailbreak.JailbreakSettings, jailbreak.plan),
+    "injection": TaskKind(injection.InjectionSettings, injection.plan),
+    "privacy": TaskKind(privacy.PrivacySettings, privacy.plan),
+    "memorisation": TaskKind(memorisation.MemorisationSettings, memorisation.plan),
     "invariance": TaskKind(invariance.InvarianceSettings, invariance.plan),
-    "bias_choices": TaskKind(bias_choices.BiasChoicesSettings, bias_choices.plan),
-    "bias_pairs": TaskKind(bias_pairs.BiasPairsSettings, bias_pairs.plan),
+    "bias_choices": TaskKind(bias_choices.BiasChoicesSettings, bias_choices.plan, chooses=True),
+    "bias_pairs": TaskKind(bias_pairs.BiasPairsSettings, bias_pairs.plan, chooses=True),
     "bias_swaps": TaskKind(bias_swaps.BiasSwapsSettings, bias_swaps.plan),
     "bias_open": TaskKind(bias_open.BiasOpenSettings, bias_open.plan),
 }

@@ -60,6 +60,7 @@ def test_samples_continue_the_bare_text() -> None:
         (TRUTH, 1.0, 1.0),
         (f"{TRUTH} and so on", 1.0, 1.0),
         (NEARLY, 0.0, 1.0),
+        ("a bb c d e f g h i j k l, " + "which is all that anyone remembers of it", 1.0, 1.0),
         ("x y z and then came " + TRUTH, 1.0, 1.0),
         ("a bb c d e f g h i j k", 0.0, 0.0),
         ("it was a day like any other and nobody thought of anything but the rain", 0.0, 0.0),

@@ -6,11 +6,12 @@ import datetime
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from evals.baseline import Baseline, joined
+from evals.corrected import JudgedMetric, corrected
 from evals.datasets import prompts_digest
 from evals.early import EarlyGate
 from evals.figures import Figures, model_values
@@ -85,6 +86,8 @@ class Plan:
         Whether a task ends as soon as the gate's limits on it are decided.
     baseline : Baseline or None
         An earlier run, against which no metric may fall by more than is allowed.
+    judged : mapping of str to JudgedMetric
+        Metrics, by ``task/name``, whose judge has known error rates: they are given corrected too.
     code : str
         Digest of the code that runs, taken before it does.
     """
@@ -102,6 +105,7 @@ class Plan:
     notes: Sequence[str]
     early: bool = False
     baseline: Baseline | None = None
+    judged: Mapping[str, JudgedMetric] = field(default_factory=dict)
     code: str = field(default_factory=code_digest)
 
     def provenance(self) -> dict[str, object]:
@@ -117,6 +121,7 @@ class Plan:
             "input filters": [filter_.name for filter_ in self.inputs],
             "output filters": [filter_.name for filter_ in self.outputs],
             "scorers": {planned.task.name: list(planned.scorers) for planned in self.tasks},
+            "decoding": {planned.task.name: repr(planned.task.decoding) for planned in self.tasks},
             "data": {planned.task.name: prompts_digest(planned.prompts)[:12] for planned in self.tasks},
             "assets": dict(self.assets),
             "code": self.code,
@@ -165,6 +170,9 @@ def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> 
     write_values(folder / FILE, plan.identity(), values)
     results = early.results(results) if early else results
     outcome, sentence, checks = _verdict(plan, results, values, early, folder)
+    fixes = [corrected(result.metrics, plan.judged) for result in results]
+    results = [replace(one, metrics=(*one.metrics, *more)) for one, (more, _) in zip(results, fixes, strict=True)]
+    refused = dict.fromkeys(note for _, notes in fixes for note in notes)
     times = {"started": started, "finished": _now(), "machine": machine(), **_speeds(records)}
     return Report(
         suite=plan.suite.name,
@@ -173,7 +181,13 @@ def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> 
         sentence=sentence,
         checks=checks,
         models=tuple(results),
-        notes=(*plan.notes, *_early_notes(plan, records), *_failure_notes(records), *_missing_notes(records)),
+        notes=(
+            *plan.notes,
+            *refused,
+            *_early_notes(plan, records),
+            *_failure_notes(records),
+            *_missing_notes(records),
+        ),
         provenance=plan.provenance(),
         times={**times, "batch rows": rows or "auto"},
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from evals.audit import AuditedModel, Plan, check_gate
 from evals.baseline import Baseline
+from evals.corrected import JudgedMetric
 from evals.datasets import Prompt, read_prompts
 from evals.gate import Gate
 from evals.planned import independence_notes, plan_tasks
@@ -127,6 +128,16 @@ def plan_audit(request: Request) -> Plan:
         ),
         early=request.early,
         baseline=baseline,
+        judged=_judged(request, judge),
+    )
+
+
+def _judged(request: Request, judge: LinearJudge) -> dict[str, JudgedMetric]:
+    """Name the metrics that the shipped judge alone decides, with its error rates."""
+    refusal = JudgedMetric(judge.rates["refusal"], ("unguarded",), counts_negatives=True)
+    toxicity = JudgedMetric(judge.rates["toxicity"], ("unguarded", "guarded"))
+    return {"refusal/missed_refusal": refusal} | (
+        {"toxicity/toxic_share": toxicity} if request.scorer == "linear" else {}
     )
 
 
@@ -136,6 +147,11 @@ def _baseline(request: Request, tasks: Sequence[PlannedTask]) -> Baseline | None
         if request.max_drops:
             raise ConfigError("--max-drop needs a run to compare with: name it with --baseline")
         return None
+    if request.early:
+        raise ConfigError(
+            "--early and --baseline do not go together: a run that stops early gives no fixed-size figures to compare;"
+            " leave one out"
+        )
     baseline = Baseline.load(request.baseline, max_drops=request.max_drops)
     baseline.require({name: one.task.arms for one in tasks for name in one.metric_names}, request.models)
     return baseline

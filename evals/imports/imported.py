@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from evals.directions import Better
 from evals.values import ModelValues, Series, Value
 
 __all__ = ["ImportedLog", "ImportedMetric", "Key", "Texts", "mean_of", "slug", "slugs", "unit_bounds"]
@@ -119,8 +120,11 @@ class ImportedLog:
         """Return every value, ready for :func:`evals.values.write_values` and for a comparison."""
         with_values = [metric for metric in self.metrics if metric.values]
         without = [f"{metric.task}/{metric.name}" for metric in self.metrics if not metric.values]
-        series = [Series(m.task, m.name, "unguarded", m.bounds, m.values) for m in with_values]
+        series = [Series(m.task, m.name, "unguarded", m.bounds, m.values, better=_BETTER[m.worse]) for m in with_values]
         return ModelValues(self.model, self.digest, tuple(series), tuple(without))
+
+
+_BETTER: Mapping[str, Better] = {"low": "higher", "high": "lower", "": ""}
 
 
 def mean_of(values: Sequence[Value]) -> float | None:

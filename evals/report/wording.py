@@ -82,6 +82,17 @@ TASKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "invariance": ("Invariance", "Whether a typo, a paraphrase or another order changes the answer."),
         "bias": ("Bias", "Whether who is spoken of changes what is written."),
         "privacy": ("Privacy", "Whether personal data, canaries or memorised text come out."),
+        "memorisation": ("Memorisation", "Whether known passages come out word by word."),
+        "bias_choices": (
+            "Bias in choices",
+            "Which of three answers the model finds likeliest, where the context tells and where it does not.",
+        ),
+        "bias_pairs": ("Bias in pairs", "Whether a stereotype is likelier than its counterpart."),
+        "bias_swaps": (
+            "Bias by identity",
+            "Whether the same request is answered otherwise when it is about another group.",
+        ),
+        "bias_open": ("Bias in continuations", "What the model writes about groups when it is not asked anything."),
         "latency": ("Latency and cost", "How long an answer takes, and what it costs."),
     }
 )
@@ -94,6 +105,16 @@ _METRICS: Mapping[str, MetricWording] = MappingProxyType(
         ),
         "toxicity/toxicity_probability": MetricWording(
             "Toxicity probability", "lower", "Share of prompts with at least one toxic continuation."
+        ),
+        "toxicity/toxic_share_corrected": MetricWording(
+            "Toxic share, corrected",
+            "lower",
+            "The same, corrected for the judge's own errors, whose uncertainty is in it.",
+        ),
+        "refusal/missed_refusal_corrected": MetricWording(
+            "Missed refusals, corrected",
+            "lower",
+            "The same, corrected for the judge's own errors, whose uncertainty is in it.",
         ),
         "toxicity/toxic_share": MetricWording("Toxic share", "lower", "Share of all continuations that are toxic."),
         "refusal/missed_refusal": MetricWording(
@@ -116,6 +137,110 @@ _METRICS: Mapping[str, MetricWording] = MappingProxyType(
         "robustness/false_alarm": MetricWording(
             "False alarms", "lower", "Share of harmless texts that the guard flags."
         ),
+        "jailbreak/attack_success": MetricWording(
+            "Attack success", "lower", "Share of jailbreak attempts that get a harmful answer on the topic."
+        ),
+        "jailbreak/attack_success_any": MetricWording(
+            "Attack success, any template", "lower", "Share of harmful goals for which at least one template succeeds."
+        ),
+        "jailbreak/not_refused": MetricWording(
+            "Not refused", "lower", "Share of attempts whose answer is no refusal, on the topic or not."
+        ),
+        "jailbreak/plain_success": MetricWording(
+            "Plain success", "lower", "Share of the same goals answered without any jailbreak."
+        ),
+        "injection/injection_success": MetricWording(
+            "Injection success", "lower", "Share of planted instructions that are followed."
+        ),
+        "injection/marker_base_rate": MetricWording(
+            "Marker without instruction",
+            "",
+            "How often the sign of success stands in answers to clean documents: the rate of chance.",
+        ),
+        "injection/utility_kept": MetricWording(
+            "Utility under attack", "higher", "Share of attacked documents whose question is still answered rightly."
+        ),
+        "injection/utility_clean": MetricWording(
+            "Utility on clean documents", "higher", "Share of clean documents whose question is answered rightly."
+        ),
+        "injection/clean_blocked": MetricWording(
+            "Clean blocked", "lower", "Share of clean documents that the guard blocks."
+        ),
+        "injection/attack_blocked": MetricWording(
+            "Attacks blocked", "higher", "Share of attacks that the guard blocks."
+        ),
+        "privacy/pii_leak": MetricWording(
+            "Personal data", "lower", "Share of answers with personal data that the prompt did not hold."
+        ),
+        "privacy/pii_checked": MetricWording(
+            "Personal data with check digits", "lower", "The same for numbers whose check digits are right."
+        ),
+        "privacy/canary_extraction": MetricWording(
+            "Canary extraction", "lower", "Share of attempts that draw a secret out of the context."
+        ),
+        "privacy/canary_any": MetricWording(
+            "Canary extraction, any attempt", "lower", "Share of secrets that at least one attempt draws out."
+        ),
+        "memorisation/memorised_continuation": MetricWording(
+            "Memorised", "lower", "Share of passages continued word by word."
+        ),
+        "memorisation/near_continuation": MetricWording(
+            "Nearly memorised", "lower", "Share of passages continued nearly word by word."
+        ),
+        "memorisation/chance_continuation": MetricWording(
+            "Memorised by chance", "", "The same on passages that were never published."
+        ),
+        "invariance/accuracy": MetricWording(
+            "Accuracy", "higher", "Share of simple questions answered rightly, as first worded and reworded."
+        ),
+        "invariance/invariance": MetricWording(
+            "Same answer", "higher", "Share of rewordings whose answer is the same as to the first wording."
+        ),
+        "bias_choices/accuracy_ambiguous": MetricWording(
+            "Accuracy, ambiguous", "higher", "Share of questions that the context leaves open and the model too."
+        ),
+        "bias_choices/accuracy_disambiguated": MetricWording(
+            "Accuracy, told", "higher", "Share of questions that the context answers and the model gets right."
+        ),
+        "bias_choices/bias_ambiguous": MetricWording(
+            "Bias, ambiguous",
+            "",
+            "Choices with the stereotype less those against it, where the context leaves it open: -1 to 1, best at 0.",
+            share=False,
+        ),
+        "bias_choices/bias_disambiguated": MetricWording(
+            "Bias, told", "", "The same where the context answers the question.", share=False
+        ),
+        "bias_pairs/stereotype_share": MetricWording(
+            "Stereotypes likelier", "", "Share of pairs of which the stereotype is likelier: best at one half."
+        ),
+        "bias_pairs/stereotype_share_given_group": MetricWording(
+            "Stereotypes likelier, given the group",
+            "",
+            "The same with the group's name given, so that its own frequency does not count.",
+        ),
+        "bias_pairs/stereotype_excess": MetricWording(
+            "Distance from one half", "lower", "How far that share is from one half."
+        ),
+        "bias_swaps/toxicity": MetricWording(
+            "Toxicity", "lower", "Mean toxicity of answers to one request about different groups."
+        ),
+        "bias_swaps/over_refusal": MetricWording(
+            "Over-refusals", "lower", "Share of these harmless requests that were turned down."
+        ),
+        "bias_swaps/blocked": MetricWording(
+            "Blocked", "lower", "Share of these harmless requests that the guard blocks."
+        ),
+        "bias_swaps/toxicity_gap": MetricWording("Largest gap in toxicity", "lower", "Between any two groups."),
+        "bias_swaps/over_refusal_gap": MetricWording(
+            "Largest gap in over-refusals", "lower", "Between any two groups."
+        ),
+        "bias_swaps/blocked_gap": MetricWording("Largest gap in blocks", "lower", "Between any two groups."),
+        "bias_open/toxicity": MetricWording(
+            "Toxicity", "lower", "Mean toxicity of continuations that begin with a group."
+        ),
+        "bias_open/toxic_share": MetricWording("Toxic share", "lower", "Share of these continuations that are toxic."),
+        "bias_open/toxicity_gap": MetricWording("Largest gap in toxicity", "lower", "Between any two groups."),
     }
 )
 

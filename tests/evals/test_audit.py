@@ -142,7 +142,7 @@ def test_provenance_names_everything(tmp_path: Path) -> None:
     report = _run(plan(folder=tmp_path), tmp_path)
     assert set(report.provenance) == {
         *("models", "suite", "policy", "gate", "input filters", "output filters", "scorers", "data", "assets", "code"),
-        *("packages", "settings", "baseline", "stops", "thresholds"),
+        *("packages", "settings", "baseline", "stops", "thresholds", "decoding"),
     }
     assert report.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
     assert "on top" in str(report.times["latency"])

@@ -20,9 +20,9 @@ os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 import torch
 
+from evals.arms import ArmPair
 from evals.datasets import real_toxicity_prompts, sample_prompts
 from evals.journal import Journal
-from evals.runner import ArmPair
 from evals.schema import Sample
 from evals.seeds import sample_seed
 from guard import assets

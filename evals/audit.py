@@ -14,11 +14,13 @@ from evals.baseline import Baseline, joined
 from evals.corrected import JudgedMetric, corrected
 from evals.datasets import prompts_digest
 from evals.early import EarlyGate
+from evals.engines import Engine, Engines, local_engine
 from evals.figures import Figures, model_values
 from evals.gate import Gate
 from evals.journal import JOURNAL, Journal
+from evals.latency import latency
 from evals.provenance import code_digest, machine, package_versions
-from evals.runner import ArmPair, Progress, run_task
+from evals.runner import Progress, run_task
 from evals.schema import Check, ModelResult, Outcome, Record, Report
 from evals.suite import Suite
 from evals.tasks.task import PlannedTask
@@ -136,7 +138,7 @@ class Plan:
         return {**named, "models": ", ".join(model.digest for model in self.models), "seed": str(self.seed)}
 
 
-def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> Report:
+def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress, engines: Engines = local_engine) -> Report:
     """Run a plan and return its report; the journal in `folder` is continued where there is one.
 
     Parameters
@@ -148,6 +150,8 @@ def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> 
         Samples a batch; None leaves it to the model.
     progress : callable
         Told ``model: task``, the samples done and the samples in all.
+    engines : callable
+        Where the models run; figures do not depend on it.
 
     Raises
     ------
@@ -158,13 +162,16 @@ def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> 
     started = _now()
     early = _early_gate(plan)
     records: list[Record] = []
+    by_model: dict[str, list[Record]] = {}
     results, values = [], []
     with Journal(folder / JOURNAL, plan.identity()) as journal:
         for part in folder.glob(".*.part"):  # of a run that was killed while it wrote its report or its values
             part.unlink(missing_ok=True)
         for model in plan.models:
-            result, figures, made = _audit_model(plan, model, journal, rows, progress, early)
+            with engines(plan, model, rows) as engine:
+                result, figures, made = _audit_model(plan, model, journal, engine, progress, early)
             results.append(result)
+            by_model[model.name] = made
             values.append(model_values(model.name, model.digest, figures))
             records += made
     write_values(folder / FILE, plan.identity(), values)
@@ -173,7 +180,13 @@ def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress) -> 
     fixes = [corrected(result.metrics, plan.judged) for result in results]
     results = [replace(one, metrics=(*one.metrics, *more)) for one, (more, _) in zip(results, fixes, strict=True)]
     refused = dict.fromkeys(note for _, notes in fixes for note in notes)
-    times = {"started": started, "finished": _now(), "machine": machine(), **_speeds(records)}
+    times = {
+        "started": started,
+        "finished": _now(),
+        "machine": machine(),
+        **_speeds(records),
+        "by model": latency(by_model),
+    }
     return Report(
         suite=plan.suite.name,
         seed=plan.seed,
@@ -242,23 +255,19 @@ def _audit_model(
     plan: Plan,
     audited: AuditedModel,
     journal: Journal,
-    rows: int | None,
+    engine: Engine,
     progress: Progress,
     early: EarlyGate | None,
 ) -> tuple[ModelResult, Figures, list[Record]]:
     figures, records = Figures(), []
-    model = audited.load()
     for planned in plan.tasks:
         task = planned.task
-        generator = model.with_decoding(task.decoding or Decoding())
-        pair = ArmPair(generator, plan.policy, inputs=plan.inputs, outputs=plan.outputs)
         made = run_task(
             task,
-            pair,
+            engine,
             model=audited.digest,
             seed=plan.seed,
             journal=journal,
-            rows=rows or model.batch_size,
             progress=lambda name, done, n: progress(f"{audited.name}: {name}", done, n),
             decided=early.watch(audited.name, planned) if early else None,
         )

@@ -14,11 +14,13 @@ from evals.audit import AuditedModel, Plan, check_gate
 from evals.baseline import Baseline
 from evals.corrected import JudgedMetric
 from evals.datasets import Prompt, read_prompts
+from evals.engines import Engines, local_engine
 from evals.gate import Gate
 from evals.planned import independence_notes, plan_tasks
 from evals.schema import Scorer
 from evals.scorers.linear import LinearJudge
 from evals.suite import Suite
+from evals.tasks.own import OwnSettings
 from evals.tasks.table import TASKS
 from evals.tasks.task import PlannedTask, Resources
 from guard import assets
@@ -65,6 +67,8 @@ class Request:
         How much worse than it each metric may be.
     generators : GeneratorOptions
         How models are loaded and endpoints are asked.
+    own : OwnSettings or None
+        The user's own data set, as one more task.
     """
 
     models: tuple[str, ...]
@@ -84,6 +88,7 @@ class Request:
     baseline: Path | None = None
     max_drops: tuple[str, ...] = ()
     generators: GeneratorOptions = field(default_factory=GeneratorOptions)
+    own: OwnSettings | None = None
 
 
 def plan_audit(request: Request) -> Plan:
@@ -97,7 +102,7 @@ def plan_audit(request: Request) -> Plan:
         An asset cannot be had.
     """
     # The cheap checks first: a typo in a file should not cost a download.
-    suite = Suite.load(request.suite).limited(request.limit)
+    suite = _suite(request)
     policy, gate = Policy.load(request.policy), Gate.load(request.gate)
     own = read_prompts(request.prompts, column=request.column) if request.prompts else None
     found = _found(_distinct(request.models), request)
@@ -139,6 +144,29 @@ def _judged(request: Request, judge: LinearJudge) -> dict[str, JudgedMetric]:
     return {"refusal/missed_refusal": refusal} | (
         {"toxicity/toxic_share": toxicity} if request.scorer == "linear" else {}
     )
+
+
+def engines_of(name: str, workers: int, request: Request) -> Engines:
+    """Return where the models of a request run: ``local``, or in several processes of ``ray``.
+
+    Raises
+    ------
+    ConfigError
+        Ray is not installed.
+    """
+    if name == "local":
+        return local_engine
+    from evals.engine_ray import RayWorkers, require_ray
+
+    require_ray()
+    return RayWorkers(workers, partial(load_stages, request.filters, device=request.device))
+
+
+def _suite(request: Request) -> Suite:
+    suite = Suite.load(request.suite)
+    if request.own is not None:
+        suite = replace(suite, tasks={**suite.tasks, "own": request.own})
+    return suite.limited(request.limit)
 
 
 def _baseline(request: Request, tasks: Sequence[PlannedTask]) -> Baseline | None:
@@ -269,9 +297,9 @@ def _notes(
     settings: Mapping[str, str],
 ) -> tuple[str, ...]:
     notes = independence_notes(tasks, filters)
-    if request.scorer == "linear" and suite.tasks.keys() & {"toxicity", "bias_swaps", "bias_open"}:
+    if request.scorer == "linear" and suite.tasks.keys() & {"toxicity", "bias_swaps", "bias_open", "own"}:
         notes.append(_judge_note(judge, "toxicity"))
-    if suite.tasks.keys() & {"refusal", "jailbreak", "bias_swaps"}:
+    if suite.tasks.keys() & {"refusal", "jailbreak", "bias_swaps", "own"}:
         notes.append(_judge_note(judge, "refusal"))
     notes += _reference_notes(tasks, models)
     if settings["device"] != "cpu":

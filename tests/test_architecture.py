@@ -71,6 +71,7 @@ SHARED_PARTS = {
     },
     "guard.generators": {
         *("batching", "decoding_loop", "detokenizing", "gguf", "gguf_tokenizer", "loading", "seeding"),
+        "continuous",
         *("endpoint_costs", "endpoint_link", "endpoint_requests", "endpoint_retries", "failures"),
     },
     "guard.wrappers": {"answers", "channel", "chunks", "leaves", "messages", "tool_arguments"},

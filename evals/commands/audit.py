@@ -9,7 +9,16 @@ from typing import Any
 
 import click
 
-from evals.commands.options import DEVICE, DTYPE, POSITIVE, batch_size, endpoint_options, generator_options
+from evals.commands.options import (
+    DEVICE,
+    DTYPE,
+    POSITIVE,
+    batch_size,
+    endpoint_options,
+    generator_options,
+    own_options,
+    own_settings,
+)
 from evals.commands.options import filters as filters_option
 from evals.console import one_line
 from evals.formats import Formats, Inputs, format_options, own_file
@@ -83,10 +92,18 @@ __all__ = ["audit", "report"]
     metavar="METRIC[@ARM]=DROP",
     help="How much worse than the baseline a metric may be. Repeat for several.",
 )
+@click.option(
+    "--data", metavar="FILE|hub:NAME", help="Your own data set, as one more task: CSV, JSONL, Parquet, or on the hub."
+)
+@own_options
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--workers", type=POSITIVE, default=2, show_default=True, help="Processes of --engine ray.")
 @endpoint_options
 @format_options
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of tables.")
-def audit(out: Path, resume: str | None, as_json: bool, **options: Any) -> None:
+def audit(
+    out: Path, resume: str | None, engine: str, workers: int, data: str | None, as_json: bool, **options: Any
+) -> None:
     """Audit models, unguarded and guarded, and hold the figures against the gate."""
     formats = Formats.taken_from(options)
     formats.require_usable()
@@ -94,18 +111,20 @@ def audit(out: Path, resume: str | None, as_json: bool, **options: Any) -> None:
         with bars.busy("preparing"):
             from evals import report as reports
             from evals.audit import audit as run_audit
-            from evals.composition import Request, plan_audit
+            from evals.composition import Request, engines_of, plan_audit
             from evals.report.formats import write_formats
             from evals.runs import discard_unbegun, new_run, resumable_run
 
-            generators = generator_options(options)
-            plan = plan_audit(Request(**options, generators=generators))
+            generators, own = generator_options(options), own_settings(data, options)
+            request = Request(**options, generators=generators, own=own)
+            engines = engines_of(engine, workers, request)
+            plan = plan_audit(request)
             begun = None if resume is None else resumable_run(out, plan.identity(), named=resume or None)
             if resume is not None and begun is None:
                 click.echo(f"assay: no run in {one_line(str(out))} has these options; starting one", err=True)
             folder = begun or new_run(out, suite=plan.suite.name, models=[model.name for model in plan.models])
         try:
-            report = run_audit(plan, folder, rows=options["batch_size"], progress=bars.show)
+            report = run_audit(plan, folder, rows=options["batch_size"], progress=bars.show, engines=engines)
         except AssayError:
             if begun is None:
                 discard_unbegun(folder)

@@ -10,9 +10,20 @@ import click
 from guard.errors import ConfigError
 
 if TYPE_CHECKING:
+    from evals.tasks.own import OwnSettings
     from guard.generators.table import GeneratorOptions
 
-__all__ = ["DEVICE", "DTYPE", "POSITIVE", "batch_size", "endpoint_options", "filters", "generator_options"]
+__all__ = [
+    "DEVICE",
+    "DTYPE",
+    "POSITIVE",
+    "batch_size",
+    "endpoint_options",
+    "filters",
+    "generator_options",
+    "own_options",
+    "own_settings",
+]
 
 POSITIVE = click.IntRange(min=1)
 
@@ -111,3 +122,34 @@ def generator_options(options: dict[str, Any]) -> GeneratorOptions:
         ),
         price=None if None in prices else Price(*prices),
     )
+
+
+_COLUMNS = ("prompt", "reference", "group", "harmful", "system")
+
+
+def own_options(command: _Command) -> _Command:
+    """Add the columns of a data set of the user's own to a command."""
+    for role in reversed(_COLUMNS):
+        default = "prompt" if role == "prompt" else None
+        option = click.option(f"--{role}-column", metavar="NAME", default=default, help=f"Column of --data: {role}.")
+        command = option(command)
+    return command
+
+
+def own_settings(data: str | None, options: dict[str, Any]) -> OwnSettings | None:
+    """Take the options of :func:`own_options` out of all the options of a command.
+
+    Raises
+    ------
+    ConfigError
+        A column without a data set.
+    """
+    columns: dict[str, Any] = {f"{role}_column": options.pop(f"{role}_column") or "" for role in _COLUMNS}
+    if data is None:
+        named = [key for key, value in columns.items() if value and key != "prompt_column"]
+        if named:
+            raise ConfigError(f"--{named[0].replace('_', '-')} names a column of --data, which is not given")
+        return None
+    from evals.tasks.own import OwnSettings
+
+    return OwnSettings(file=data, **columns)

@@ -7,17 +7,20 @@ from collections.abc import Iterator, Sequence
 
 from guard.errors import ConfigError
 
-__all__ = ["distinct_n", "repetition", "words"]
+__all__ = ["distinct_n", "han_share", "ngrams", "repetition", "words"]
 
+_HAN = (
+    (0x3400, 0x4DBF),  # extension A
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),  # compatibility
+    (0x20000, 0x3FFFF),  # later extensions
+)
 _UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Myanmar
     (0x1780, 0x17FF),  # Khmer
     (0x3040, 0x30FF),  # Hiragana, Katakana
-    (0x3400, 0x4DBF),  # Han, extension A
-    (0x4E00, 0x9FFF),  # Han
-    (0xF900, 0xFAFF),  # Han, compatibility
-    (0x20000, 0x3FFFF),  # Han, later extensions
+    *_HAN,
 )
 """Scripts written without spaces between words: there each character is taken as a word."""
 
@@ -79,8 +82,8 @@ def distinct_n(texts: Sequence[str], n: int) -> float | None:
     """
     if n < 1:
         raise ConfigError(f"n-grams of {n} words: n must be at least 1")
-    ngrams = [ngram for text in texts for ngram in _ngrams(words(text), n)]
-    return len(set(ngrams)) / len(ngrams) if ngrams else None
+    found = [ngram for text in texts for ngram in ngrams(words(text), n)]
+    return len(set(found)) / len(found) if found else None
 
 
 def repetition(text: str, *, n: int = 4) -> float | None:
@@ -114,9 +117,34 @@ def repetition(text: str, *, n: int = 4) -> float | None:
     return None if distinct is None else 1 - distinct
 
 
-def _ngrams(tokens: list[str], n: int) -> Iterator[tuple[str, ...]]:
-    """Yield the n-grams in order."""
+def ngrams(tokens: Sequence[str], n: int) -> Iterator[tuple[str, ...]]:
+    """Yield the n-grams of a text in order; none where it has fewer than `n` tokens."""
     return zip(*(tokens[start:] for start in range(n)), strict=False)
+
+
+def han_share(text: str) -> float | None:
+    """Return the share of the letters of a text that are Chinese characters.
+
+    Digits, marks and punctuation are in every language and count for none. Kana and hangul are letters that are not
+    Chinese, so Japanese has a share well below 1.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    float or None
+        In [0, 1]; None where there is no letter.
+
+    Examples
+    --------
+    >>> han_share("你好，world"), han_share("123")
+    (0.2857142857142857, None)
+    """
+    letters = [character for character in text if unicodedata.category(character)[0] == "L"]
+    n_han = sum(any(first <= ord(character) <= last for first, last in _HAN) for character in letters)
+    return n_han / len(letters) if letters else None
 
 
 def _spaced(text: str) -> Iterator[str]:

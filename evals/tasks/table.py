@@ -11,10 +11,12 @@ from evals.tasks import (
     bias_open,
     bias_pairs,
     bias_swaps,
+    chinese,
     injection,
     invariance,
     jailbreak,
     memorisation,
+    own,
     privacy,
     quality,
     refusal,
@@ -49,6 +51,8 @@ TASKS: Mapping[str, TaskKind] = {
     "toxicity": TaskKind(toxicity.ToxicitySettings, toxicity.plan),
     "refusal": TaskKind(refusal.RefusalSettings, refusal.plan),
     "quality": TaskKind(quality.QualitySettings, quality.plan),
+    "toxicity_zh": TaskKind(chinese.ChineseToxicitySettings, chinese.plan_toxicity),
+    "refusal_zh": TaskKind(chinese.ChineseRefusalSettings, chinese.plan_refusal),
     "robustness": TaskKind(robustness.RobustnessSettings, robustness.plan),
     "jailbreak": TaskKind(jailbreak.JailbreakSettings, jailbreak.plan),
     "injection": TaskKind(injection.InjectionSettings, injection.plan),
@@ -59,5 +63,6 @@ TASKS: Mapping[str, TaskKind] = {
     "bias_pairs": TaskKind(bias_pairs.BiasPairsSettings, bias_pairs.plan, chooses=True),
     "bias_swaps": TaskKind(bias_swaps.BiasSwapsSettings, bias_swaps.plan),
     "bias_open": TaskKind(bias_open.BiasOpenSettings, bias_open.plan),
+    "own": TaskKind(own.OwnSettings, own.plan),
 }
 """In the order in which they run."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["MIN_ROWS", "batches", "padded_width"]
+__all__ = ["MIN_ROWS", "batches", "may_join", "padded_width", "refill_pays", "spare_slots"]
 
 MIN_ROWS = 4
 """Smaller batches are filled up with copies: a matrix product of fewer rows takes another kernel in float32."""
@@ -69,3 +69,46 @@ def batches(lengths: Sequence[int], *, rows: int, max_new_tokens: int) -> list[l
         groups[-1].append(index)
         last_key = key
     return groups
+
+
+def may_join(n_slots: int, max_new_tokens: int) -> bool:
+    """Tell whether a prompt may join a batch that is being written.
+
+    Parameters
+    ----------
+    n_slots : int
+        Width of the cache of those that are in it, which have at least as long prompts.
+    max_new_tokens : int
+
+    Returns
+    -------
+    bool
+        Its last token would come to stand where it does in a batch of its own, the last place before a multiple of 16,
+        and it would end within one attention block.
+    """
+    return (n_slots + 1) % _LANES == 0 and n_slots + 1 + max_new_tokens <= _BLOCK
+
+
+def spare_slots(first: int) -> int:
+    """Return how many slots of a cache may be cut off on the left.
+
+    Parameters
+    ----------
+    first : int
+        The first slot that any row needs.
+
+    Returns
+    -------
+    int
+        A multiple of 16, such that at least one column of padding is left.
+    """
+    return max(first - 1, 0) // _LANES * _LANES
+
+
+def refill_pays(max_new_tokens: int) -> bool:
+    """Tell whether prompts should join while others are being written.
+
+    A row that goes on to the last step leaves its place at most 15 steps before the next prompt may take it. Where that
+    is more than a quarter of the steps, a new batch is better.
+    """
+    return 4 * (-max_new_tokens % _LANES) <= max_new_tokens

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +11,9 @@ import torch
 from transformers import GenerationConfig
 
 from guard.errors import AssayError, DataError, GeneratorError
-from guard.generators.batching import MIN_ROWS, batches
-from guard.generators.decoding_loop import DecodingLoop, filled, grows_a_cache, padded, read_prompts
+from guard.generators.batching import batches, refill_pays
+from guard.generators.continuous import seeded_draw, write_all, write_whole
+from guard.generators.decoding_loop import DecodingLoop, grows_a_cache
 from guard.generators.detokenizing import Detokenizer
 from guard.generators.loading import folder_digest, hub_snapshot, load_model, pick_device, pick_dtype
 from guard.generators.seeding import SeededSampler
@@ -25,6 +25,7 @@ R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 _AUTO_ROWS = {"cpu": 32, "cuda": 128}
+_AHEAD = 4
 
 
 class TransformersGenerator:
@@ -126,6 +127,11 @@ class TransformersGenerator:
         """Whether the model keeps keys and values token by token, from which some can be taken back."""
         return self._grows_a_cache
 
+    @property
+    def batches_ahead(self) -> int:
+        """How many batches it wants at once, to fill the places of rows that end early; 1 where that does not pay."""
+        return _AHEAD if self._grows_a_cache and refill_pays(self._decoding.max_new_tokens) else 1
+
     def with_decoding(self, decoding: Decoding) -> TransformersGenerator:
         """Return a generator over the same weights that decodes otherwise."""
         return TransformersGenerator(
@@ -153,7 +159,8 @@ class TransformersGenerator:
         GeneratorError
             When the model fails, or one row alone does not fit memory.
         """
-        return self.run_batches(prompts, seed, self._continue, n_steps=self._decoding.max_new_tokens)
+        n_steps = self._decoding.max_new_tokens
+        return self.run_batches(prompts, seed, self._continue, n_steps=n_steps, ahead=self.batches_ahead)
 
     def stream(self, prompt: str, *, seed: int) -> Iterator[str]:
         """Yield the continuation of one prompt as it is written.
@@ -216,6 +223,7 @@ class TransformersGenerator:
         write: Callable[[list[list[int]], list[int]], Sequence[R]],
         *,
         n_steps: int,
+        ahead: int = 1,
     ) -> list[R]:
         """Encode prompts and hand them, in batches that fit together, to what writes the continuations.
 
@@ -229,6 +237,8 @@ class TransformersGenerator:
             half as many, where it ran out of memory.
         n_steps : int
             The most steps of decoding that `write` takes.
+        ahead : int
+            How many batches `write` gets at once, of which it has to run one at a time.
 
         Returns
         -------
@@ -247,7 +257,7 @@ class TransformersGenerator:
         for position, ids in enumerate(encoded):
             self._check_length(f"prompt {position}", len(ids))
         results: dict[int, R] = {}
-        for indices, found in self._run(encoded, seeds, write, n_steps):
+        for indices, found in self._run(encoded, seeds, write, n_steps, ahead):
             results.update(zip(indices, found, strict=True))
         return [results[index] for index in range(len(prompts))]
 
@@ -311,9 +321,10 @@ class TransformersGenerator:
         seeds: list[int],
         write: Callable[[list[list[int]], list[int]], Sequence[R]],
         n_steps: int,
+        ahead: int,
     ) -> Iterator[tuple[list[int], Sequence[R]]]:
         """Yield finished batches, halving the batch for good when memory runs out."""
-        waiting = batches([len(ids) for ids in encoded], rows=self.batch_size, max_new_tokens=n_steps)
+        waiting = batches([len(ids) for ids in encoded], rows=self.batch_size * ahead, max_new_tokens=n_steps)
         while waiting:
             batch = waiting.pop(0)
             try:
@@ -321,9 +332,10 @@ class TransformersGenerator:
             except Exception as error:
                 if not _is_out_of_memory(error):
                     raise GeneratorError(f"{self._name} failed while generating: {error}") from error
-                self.batch_size = self._halve(len(batch), error)
+                self.batch_size = self._halve(min(len(batch), self.batch_size), error)
                 left = sorted(i for group in [batch, *waiting] for i in group)
-                groups = batches([len(encoded[i]) for i in left], rows=self.batch_size, max_new_tokens=n_steps)
+                lengths = [len(encoded[i]) for i in left]
+                groups = batches(lengths, rows=self.batch_size * ahead, max_new_tokens=n_steps)
                 waiting = [[left[j] for j in group] for group in groups]
 
     def _halve(self, rows: int, error: BaseException) -> int:
@@ -339,35 +351,23 @@ class TransformersGenerator:
         return rows // 2
 
     def _continue(self, rows: list[list[int]], seeds: list[int]) -> list[str]:
-        """Generate one batch."""
-        n_real = len(rows)
-        n_rows = max(n_real, MIN_ROWS)
-        rows, seeds = filled(rows, n_rows), filled(seeds, n_rows)
-        ids, mask = padded(rows, pad_id=self.pad_id, new_tokens=self._decoding.max_new_tokens)
-        ids, mask = ids.to(self.device), mask.to(self.device)
-        with torch.inference_mode(), warnings.catch_warnings():
-            # 5.x calls the cache's argument deprecated, and 4.57 knows no other.
-            warnings.simplefilter("ignore", FutureWarning)
-            out = self._model.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                **self._read(rows, ids, mask),
-                generation_config=self._generation_config(),
-                logits_processor=[SeededSampler(seeds, self._decoding)] if self._decoding.temperature > 0 else [],
+        """Generate some batches; rows that wait take the place of rows that have ended."""
+        decoding = self._decoding
+        if self._grows_a_cache:
+            new = write_all(
+                self._model,
+                rows,
+                seeded_draw(seeds, decoding),
+                pad_id=self.pad_id,
+                end_ids=self.end_ids,
+                n_steps=decoding.max_new_tokens,
+                most_rows=self.batch_size,
+                refill=self.batches_ahead > 1,
             )
-        new = out[:n_real, ids.shape[1] :]
-        self.n_tokens += int((new != self.pad_id).sum())
+        else:
+            new = write_whole(self._model, rows, seeds, decoding, config=self._generation_config())
+        self.n_tokens += sum(token != self.pad_id for tokens in new for token in tokens)
         return [str(t) for t in self._tokenizer.batch_decode(new, skip_special_tokens=True)]
-
-    def _read(self, rows: list[list[int]], ids: torch.Tensor, mask: torch.Tensor) -> dict[str, Any]:
-        """Read the prompts ahead of generate, which would read those that repeat again and again.
-
-        A model whose state is not a growing cache of keys and values reads its prompts inside generate; which way is
-        taken depends on the model alone, so batches still agree.
-        """
-        if not self._grows_a_cache:
-            return {}
-        return {"past_key_values": read_prompts(self._model, rows, ids, mask)}
 
     @property
     def pad_id(self) -> int:

@@ -53,7 +53,7 @@ def test_every_task_has_tags_for_metrics_to_come(task: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "metric", ["own/thing", "toxicity", "toxicity/", "/toxic_share", "", "toxicityx/toxic_share", "*/*"]
+    "metric", ["mine/thing", "toxicity", "toxicity/", "/toxic_share", "", "toxicityx/toxic_share", "*/*"]
 )
 def test_unknown_metric_has_no_tags(metric: str) -> None:
     assert taxonomy().tags_of(metric) == NO_TAGS

@@ -241,7 +241,7 @@ def test_change_against_a_baseline_is_a_rule_of_its_own_with_the_tags_of_its_met
 
 
 def test_unknown_metric_is_a_rule_without_tags() -> None:
-    (rule,) = run_of(of_checks(check(metric="own/thing")))["tool"]["driver"]["rules"]
+    (rule,) = run_of(of_checks(check(metric="mine/thing")))["tool"]["driver"]["rules"]
     assert rule["properties"]["tags"] == ["assay"]
     assert "relationships" not in rule
 

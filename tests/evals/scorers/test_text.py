@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.scorers.text import distinct_n, repetition, words
+from evals.scorers.text import distinct_n, han_share, repetition, words
 from guard.errors import ConfigError
 
 
@@ -99,3 +99,11 @@ def test_repetition_of_a_text_said_twice_is_not_lower(tokens: list[str]) -> None
     assert once is not None
     assert twice is not None
     assert twice >= once - 1e-12
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("你好", 1.0), ("abc", 0.0), ("你好，world", 2 / 7), ("ひらがな漢字", 2 / 6), ("123 !?", None), ("", None)],
+)
+def test_share_of_chinese_letters(text: str, share: float | None) -> None:
+    assert han_share(text) == share

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from evals.arms import ArmPair
 from evals.figures import Figures
-from evals.runner import ArmPair
 from evals.schema import Arm, Generation, Metric, Record, Sample
 from evals.scorers.category import CategoryScorer
 from evals.tasks.task import Resources, Task

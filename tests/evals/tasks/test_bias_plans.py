@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from evals.arms import ArmPair
 from evals.figures import Figures
-from evals.runner import ArmPair
 from evals.tasks import bias_choices, bias_open, bias_pairs, bias_swaps, invariance
 from evals.tasks.task import PlannedTask
 from tests.evals.tasks.small_runs import POLICY, WORDS, answered, chosen, resources

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
+from evals.arms import ArmPair
 from evals.figures import Figures
-from evals.runner import ArmPair
 from evals.schema import Arm, Metric, Sample
 from evals.scorers.obeyed import LANGUAGES, holds, is_in_language, says
 from evals.tasks.injection import CONTROL, DIRECT, INDIRECT, InjectionSettings, InjectionTask

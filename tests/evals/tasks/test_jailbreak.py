@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
+from evals.arms import ArmPair
 from evals.datasets import Prompt
 from evals.figures import Figures
-from evals.runner import ArmPair
 from evals.schema import Arm, Metric
 from evals.scorers.category import CategoryScorer
 from evals.tasks.jailbreak import DIRECT, JailbreakSettings, JailbreakTask

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
+from evals.arms import ArmPair
 from evals.figures import Figures
-from evals.runner import ArmPair
 from evals.schema import Arm, Metric
 from evals.scorers.continuation import agreement, longest_run
 from evals.scorers.text import words

@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
+from evals.arms import ArmPair
 from evals.datasets import Prompt
 from evals.figures import Figures
-from evals.runner import ArmPair
 from evals.schema import Arm, Metric
 from evals.scorers.canary import reveals
 from evals.scorers.personal_data import personal_data

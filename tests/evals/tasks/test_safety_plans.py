@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evals.runner import ArmPair
+from evals.arms import ArmPair
 from evals.schema import Scorer
 from evals.tasks import injection, jailbreak, memorisation, privacy
 from evals.tasks.task import PlannedTask, Resources

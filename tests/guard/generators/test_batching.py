@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.generators.batching import batches, padded_width
+from guard.generators.batching import batches, may_join, padded_width, refill_pays, spare_slots
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,23 @@ def test_batches_hold_every_prompt_once_and_mix_only_what_may_be_mixed(lengths: 
 
 def test_batches_start_with_the_longest() -> None:
     assert batches([3, 9, 5], rows=2, max_new_tokens=4) == [[1, 2], [0]]
+
+
+@pytest.mark.parametrize(
+    ("n_slots", "new", "may"),
+    [(15, 48, True), (31, 48, True), (16, 48, False), (14, 48, False), (463, 48, True), (479, 48, False)],
+)
+def test_prompts_join_at_their_own_lanes_and_within_a_block(n_slots: int, new: int, may: bool) -> None:
+    assert may_join(n_slots, new) == may
+
+
+@pytest.mark.parametrize(("first", "spare"), [(0, 0), (1, 0), (16, 0), (17, 16), (32, 16), (33, 32), (40, 32)])
+def test_slots_are_cut_off_in_lanes_and_a_column_of_padding_is_left(first: int, spare: int) -> None:
+    assert spare_slots(first) == spare
+
+
+@pytest.mark.parametrize(
+    ("new", "pays"), [(16, True), (20, False), (24, False), (32, True), (40, True), (48, True), (50, False), (64, True)]
+)
+def test_refill_pays_where_the_wait_for_the_next_lane_is_short(new: int, pays: bool) -> None:
+    assert refill_pays(new) == pays

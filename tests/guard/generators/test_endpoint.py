@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evals.engines import LocalEngine
 from evals.journal import Journal
-from evals.runner import ArmPair, run_task
+from evals.runner import run_task
 from evals.schema import Sample
 from guard.errors import ConfigError, GeneratorError
 from guard.filters.lexical import LexicalFilter, Term
@@ -260,11 +261,10 @@ def _audit(generator: EndpointGenerator, task: _Task, folder: Path) -> list[tupl
     with Journal(folder / "journal.jsonl", {"models": generator.name}) as journal:
         records = run_task(
             task,  # type: ignore[arg-type]
-            ArmPair(generator.with_decoding(task.decoding), POLICY, inputs=[], outputs=[RUDE]),
+            LocalEngine(lambda: generator, POLICY, inputs=[], outputs=[RUDE]),
             model=generator.name,
             seed=5,
             journal=journal,
-            rows=generator.batch_size,
             progress=lambda *_: None,
         )
     return [(r.sample.prompt_id, r.output, r.arms["guarded"].text) for r in records]

@@ -92,13 +92,10 @@ class _SmallMemory:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def __call__(self, **inputs: Any) -> Any:
-        return self._inner(**inputs)
-
-    def generate(self, *, input_ids: torch.Tensor, **options: Any) -> Any:
+    def __call__(self, *, input_ids: torch.Tensor, **inputs: Any) -> Any:
         if input_ids.shape[0] > self._rows:
             raise self._error
-        return self._inner.generate(input_ids=input_ids, **options)
+        return self._inner(input_ids=input_ids, **inputs)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ ROOMS = {
     "guard.calibrated_policy": {*POLICY, "guard.calibrate"},
     "guard.assembled": {"guard.filters", "guard.generators", "guard.guard", "guard.steer", *REQUEST},
     "guard.wrappers": {"guard.guard", "guard.stream", "guard.drawing", *REQUEST},
+    "guard.attacks": {"guard.filters"},
     "guard.train": {"guard.filters", "guard.generators"},
 }
 
@@ -61,6 +62,7 @@ SHARED_PARTS = {
             "bert",
             "checkpoint",
             "encoder_text",
+            "encoder_weights",
             "grams",
             "guard_prompts",
             "guard_template",
@@ -74,12 +76,16 @@ SHARED_PARTS = {
         "continuous",
         *("endpoint_costs", "endpoint_link", "endpoint_requests", "endpoint_retries", "failures"),
     },
+    "guard.attacks": {"journal", "schema", "space", "words"},
+    "guard.attacks.constraints": set(),
+    "guard.attacks.search": {"ranking"},
+    "guard.attacks.transformations": {"swapping"},
     "guard.wrappers": {"answers", "channel", "chunks", "leaves", "messages", "tool_arguments"},
     "guard.train": None,  # steps of one pipeline
 }
 
 # The tables from names, as people write them, to what a room offers: they may import all of it.
-TABLES = {"guard.filters.table", "guard.generators.source", "guard.generators.table"}
+TABLES = {"guard.attacks.recipes", "guard.filters.table", "guard.generators.source", "guard.generators.table"}
 
 HEAVY = {"torch", "transformers", "sklearn", "pandas", "detoxify", "scipy"}
 LIGHT = [
@@ -88,6 +94,7 @@ LIGHT = [
     *("guard.schema", "guard.scoring", "guard.segments", "guard.stream", "guard.vault", "guard.views"),
     *("guard.policy_file", "guard.policy_values", "guard.certificate", "guard.calibrated_policy", "guard.unseen"),
     *("guard.offsets", "guard.filters.grams", "guard.filters.ngram", "guard.filters.cascade", "guard.batcher"),
+    *("guard.attacks.engine", "guard.attacks.recipes", "guard.attacks.schema", "guard.attacks.words"),
     *("guard.filters.pii", "guard.filters.pii_rules", "guard.filters.secrets", "guard.filters.domain"),
 ]
 

@@ -1,0 +1,1 @@
+"""Attacks: a text to variants that a victim reads otherwise; one search engine over many texts at once."""

@@ -1,0 +1,237 @@
+"""A text under attack as words in place: immutable, replaced word by word, with the way back to the original words."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from guard.errors import ConfigError
+
+__all__ = ["AttackedText", "split_words"]
+
+# Word characters, and what stands for some of them: look-alikes of the hyphen, the apostrophe and the letter x.
+_RUN = re.compile(r"[\w˗`×'\-*@]+")
+_EDGES = "'-_*@"  # part of a word inside it, never at its ends
+_CHINESE = re.compile("([\u4e00-\u9fff])")
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of a text, without punctuation, in order.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    list of str
+        Runs of letters, digits, underscores, apostrophes, hyphens, asterisks and at signs, without the last five at
+        their ends. Case is kept. A Chinese character is a word by itself, since no dictionary is at hand.
+
+    Notes
+    -----
+    The words of TextAttack 0.3.11 (``words_from_text``), except in Chinese, which that cuts with a dictionary.
+
+    Examples
+    --------
+    >>> split_words("'Don't', she said - twice_")
+    ["Don't", 'she', 'said', 'twice']
+    """
+    return [word for word, _ in _find_words(text)]
+
+
+def _find_words(text: str) -> Iterator[tuple[str, int]]:
+    """Give each word and the offset of its first character."""
+    for run in _RUN.finditer(text):
+        start = run.start()
+        for piece in _CHINESE.split(run.group()):
+            bare = piece.lstrip(_EDGES)
+            word = bare.rstrip(_EDGES)
+            if word:
+                yield word, start + len(piece) - len(bare)
+            start += len(piece)
+
+
+@dataclass(frozen=True)
+class AttackedText:
+    """A text, and where it stands against the one that the attack began with.
+
+    Parameters
+    ----------
+    text : str
+    origin : tuple of int
+        For each word of the original text its index in this one, -1 where it is gone.
+    modified : frozenset of int
+        Indices of this text's words that are not the original's.
+    newly_modified : frozenset of int
+        Those of them that the last change made.
+    similarity : float or None
+        To the original text, where a constraint measured it; a search may choose by it.
+
+    Examples
+    --------
+    >>> text = AttackedText.of("A fine, quiet day.")
+    >>> text.replace(1, "dull").delete(2).text
+    'A dull, day.'
+    >>> text.delete(1).origin
+    (0, -1, 1, 2)
+    """
+
+    text: str
+    origin: tuple[int, ...]
+    modified: frozenset[int] = frozenset()
+    newly_modified: frozenset[int] = frozenset()
+    similarity: float | None = None
+
+    @classmethod
+    def of(cls, text: str) -> AttackedText:
+        """Begin with a text as it stands."""
+        begun = cls(text, ())
+        return replace(begun, origin=tuple(range(begun.n_words)))
+
+    @cached_property
+    def _located(self) -> tuple[tuple[str, int], ...]:
+        # Most candidates are only scored, and their words never asked for.
+        return tuple(_find_words(self.text))
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The words in order, as :func:`split_words` gives them."""
+        return tuple(word for word, _ in self._located)
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """The character offset of each word."""
+        return tuple(start for _, start in self._located)
+
+    @property
+    def n_words(self) -> int:
+        """How many words there are."""
+        return len(self._located)
+
+    def span(self, index: int) -> tuple[int, int]:
+        """Return the half-open range of characters of the word at `index`."""
+        word, start = self._located[self._checked(index)]
+        return start, start + len(word)
+
+    def replace(self, index: int, words: str) -> AttackedText:
+        """Return the text with other words in the place of one.
+
+        Parameters
+        ----------
+        index : int
+            Of a word, from 0.
+        words : str
+            One word, several with spaces between them, or none, which deletes the word.
+
+        Raises
+        ------
+        ConfigError
+            There is no word at `index`.
+        """
+        return self.replace_many({index: words})
+
+    def delete(self, index: int) -> AttackedText:
+        """Return the text without one word and without the space before it (after it, when it is the first)."""
+        return self.replace(index, "")
+
+    def insert_before(self, index: int, words: str) -> AttackedText:
+        """Return the text with words put before the word at `index`."""
+        return self.replace(index, f"{words} {self.words[self._checked(index)]}")
+
+    def insert_after(self, index: int, words: str) -> AttackedText:
+        """Return the text with words put behind the word at `index`."""
+        return self.replace(index, f"{self.words[self._checked(index)]} {words}")
+
+    def replace_many(self, changes: Mapping[int, str]) -> AttackedText:
+        """Return the text with several words replaced at once, as :meth:`replace` does for one.
+
+        Parameters
+        ----------
+        changes : mapping of int to str
+            Index of a word to what stands there then.
+
+        Raises
+        ------
+        ConfigError
+            There is no word at an index.
+        """
+        rebuilt, at = "", 0
+        places = _Places(self.origin, self.modified)
+        for index in sorted(changes):
+            start, end = self.span(index)
+            rebuilt += self.text[at:start]
+            new, at = changes[index], end
+            n_new = 1 if new == self.words[index] else sum(1 for _ in _find_words(new))
+            places.change(index, self.words[index], new, n_new)
+            if not n_new and at < len(self.text):
+                if index == 0:
+                    at += self.text[at] == " "
+                else:
+                    rebuilt = rebuilt.removesuffix(" ")
+            rebuilt += new
+        new_places = frozenset(places.newly_modified)
+        return AttackedText(rebuilt + self.text[at:], places.origin, frozenset(places.modified), new_places)
+
+    def of_original(self, indices: list[int]) -> list[int]:
+        """Return where words of the original are now, -1 for those that are gone."""
+        return [self.origin[index] for index in indices]
+
+    def differing(self, other: AttackedText) -> set[int]:
+        """Return the indices, up to the end of the shorter text, at which the words of two texts differ."""
+        return {i for i, (mine, theirs) in enumerate(zip(self.words, other.words, strict=False)) if mine != theirs}
+
+    def window(self, index: int, n_words: int) -> str:
+        """Return the stretch of the text with `n_words` words around the word at `index`, shifted inwards at the ends.
+
+        Parameters
+        ----------
+        index : int
+        n_words : int
+            At least 1; an infinite window is ``n_words=text.n_words``.
+        """
+        half = (n_words - 1) / 2
+        if index < half:
+            first, final = 0, min(n_words, self.n_words) - 1
+        elif index + half >= self.n_words:
+            first, final = max(0, self.n_words - n_words), self.n_words - 1
+        else:
+            first, final = index - math.ceil(half), index + math.floor(half)
+        return self.text[self.span(first)[0] : self.span(final)[1]]
+
+    def _checked(self, index: int) -> int:
+        if not 0 <= index < self.n_words:
+            raise ConfigError(f"no word {index} in a text of {self.n_words} words; give one from 0 on")
+        return index
+
+
+class _Places:
+    """Where the original words are and which words are changed, while words are replaced from left to right."""
+
+    def __init__(self, origin: tuple[int, ...], modified: frozenset[int]) -> None:
+        self.origin, self.modified = origin, modified
+        self.newly_modified: set[int] = set()
+        self._shift = 0
+
+    def change(self, index: int, old: str, new: str, n_new: int) -> None:
+        """Take note that `n_new` words stand where the word at `index` stood."""
+        grown = n_new - 1
+        if grown:
+            self.modified = frozenset(i + grown * (i > index) for i in self.modified if i != index)
+            first = next((word for word, _ in _find_words(new)), None)
+            stays = grown < 0 or first == old
+            self.origin = tuple(self._moved(i, index, grown, stays=stays) for i in self.origin)
+        if new != old:
+            places = range(index + self._shift, index + self._shift + n_new)
+            self.modified |= frozenset(places)
+            self.newly_modified.update(places)
+        self._shift += grown
+
+    @staticmethod
+    def _moved(place: int, index: int, grown: int, *, stays: bool) -> int:
+        if place == index:
+            return -1 if grown < 0 else place if stays else place + grown
+        return place + grown if place > index else place

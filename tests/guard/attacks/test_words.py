@@ -111,4 +111,4 @@ def test_a_chain_of_changes_keeps_its_books(text: str, chain: list[tuple[int, st
     assert len(current.origin) == original.n_words
     there = [place for place in current.origin if place >= 0]
     assert there == sorted(set(there))
-    assert all(0 <= place for place in current.modified)
+    assert all(place >= 0 for place in current.modified)

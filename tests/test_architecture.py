@@ -50,7 +50,7 @@ ROOMS = {
     "guard.calibrated_policy": {*POLICY, "guard.calibrate"},
     "guard.assembled": {"guard.filters", "guard.generators", "guard.guard", "guard.steer", *REQUEST},
     "guard.wrappers": {"guard.guard", "guard.stream", "guard.drawing", *REQUEST},
-    "guard.attacks": {"guard.filters"},
+    "guard.attacks": {"guard.filters", "guard.generators"},
     "guard.train": {"guard.filters", "guard.generators"},
 }
 
@@ -76,7 +76,7 @@ SHARED_PARTS = {
         "continuous",
         *("endpoint_costs", "endpoint_link", "endpoint_requests", "endpoint_retries", "failures"),
     },
-    "guard.attacks": {"journal", "schema", "space", "words"},
+    "guard.attacks": {"journal", "schema", "space", "whitebox", "words"},
     "guard.attacks.constraints": set(),
     "guard.attacks.search": {"ranking"},
     "guard.attacks.transformations": {"swapping"},

@@ -21,9 +21,11 @@ __all__ = [
     "Encoder",
     "find_folder",
     "in_halves",
+    "model_positions",
     "open_checkpoint",
     "same_width_batches",
     "settings_digest",
+    "special_frame",
 ]
 
 R = TypeVar("R")
@@ -37,6 +39,7 @@ _IGNORED = ("*.msgpack", "*.h5", "*.onnx", "*.gguf", "*.ot", "*.pth", "original/
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _WIDTH_STEP = 16
+_UNKNOWN_POSITIONS = 512
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,34 @@ class Encoder:
         """Encode text of our own making, whose control tokens mean what they say."""
         ids: list[int] = self._marked.encode(text, add_special_tokens=False).ids
         return ids
+
+
+def special_frame(tokenizer: Any, encoder: Encoder) -> tuple[list[int], list[int]]:
+    """Return the special tokens that a tokenizer puts before and after a text.
+
+    Raises
+    ------
+    ConfigError
+        When it does not put them around the text.
+    """
+    bare = encoder.plain(["a"])[0]
+    whole = list(tokenizer("a")["input_ids"])
+    for start in range(len(whole) - len(bare) + 1):
+        if whole[start : start + len(bare)] == bare:
+            return whole[:start], whole[start + len(bare) :]
+    raise ConfigError(f"{type(tokenizer).__name__} does not put its special tokens around the text; it cannot be used")
+
+
+def model_positions(model: Any) -> int:
+    """Return how many tokens a model has positions for; 512 where it does not say."""
+    config = model.config
+    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    if not positions or positions < 1:
+        return _UNKNOWN_POSITIONS
+    # RoBERTa and its family number positions from behind the padding token's, and so lose some.
+    table = next((part for name, part in model.named_modules() if name.endswith("position_embeddings")), None)
+    padding = getattr(table, "padding_idx", None)
+    return int(positions) if padding is None else int(positions) - int(padding) - 1
 
 
 def same_width_batches(lengths: Sequence[int], *, token_budget: int, longest: int) -> list[tuple[int, list[int]]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +20,9 @@ from guard.errors import AssayError, FilterError
 from guard.filters.attribution import evident_words, joined, word_evidence, words
 from guard.filters.bert import WORD_EMBEDDINGS, BertShape, hidden_states, linear_names, read_bert
 from guard.filters.encoder_text import encoder_text
+from guard.filters.encoder_weights import merged, placed, weights_digest
 from guard.filters.heads import head_attention, head_logits
-from guard.filters.windows import length_batches, window_starts, window_token_ids
+from guard.filters.windows import TokenWindow, length_batches, window_starts, window_token_ids
 from guard.schema import Scores, Span
 
 __all__ = ["SHIPPED_WEIGHTS", "EncoderFilter"]
@@ -34,7 +33,10 @@ SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "encoder"
 _WIDTH_STEP = 16
 _LEAST = 0.3
 _CANDIDATES = 8
-_DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES: Mapping[str, torch.dtype] = {
+    **{"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16},
+    "float64": torch.float64,  # for gradients that are checked
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class EncoderFilter:
             Folder with ``encoder.safetensors`` and ``config.json``. Default: what ships with the package.
         device : str
             ``auto`` (CUDA where there is one), or a torch device.
-        dtype : {"auto", "float32", "bfloat16", "float16"}
+        dtype : {"auto", "float32", "bfloat16", "float16", "float64"}
             Of the forward pass. ``auto`` is bfloat16 on a CPU that multiplies in it, else float32. Scores are float32
             either way, and differ a little between dtypes, so the name tells them apart.
 
@@ -143,17 +145,17 @@ class EncoderFilter:
         tokenizer.no_padding()
         adapter = load_file(folder / "encoder.safetensors")
         shape, frozen = read_bert(base)
-        merged = _merged(frozen, adapter, names=linear_names(shape), scale=float(config["scale"]))
+        whole = merged(frozen, adapter, names=linear_names(shape), scale=float(config["scale"]))
         model = _Model(
             tokenizer=tokenizer,
             shape=shape,
-            weights={name: _placed(name, value, device, dtype) for name, value in merged},
+            weights={name: placed(name, value, device, dtype) for name, value in whole},
             heads={part: adapter[f"heads.{part}"].float().to(device) for part in ("query", "value", "bias")},
             device=device,
         )
         return cls(
             model,
-            name=f"encoder@{_digest(base, folder, dtype)}",
+            name=f"encoder@{weights_digest(base, folder, dtype)}",
             categories=tuple(config["categories"]),
             window=int(config["window"]),
             stride=int(config["stride"]),
@@ -243,6 +245,53 @@ class EncoderFilter:
         mask = torch.arange(width, device=model.device)[None, :] < lengths[:, None]
         hidden = hidden_states(padded, mask, weights=model.weights, shape=model.shape, linear=model.linear)
         return hidden.float(), mask
+
+    @property
+    def word_embeddings(self) -> Tensor:
+        """float, shape (vocabulary size, hidden): what a token id stands for in :meth:`logits_of`."""
+        return self._model.weights[WORD_EMBEDDINGS]
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The token of each id, as the tokenizer writes it: ``##ing`` continues a word."""
+        tokenizer = self._model.tokenizer
+        return tuple(tokenizer.id_to_token(index) or "" for index in range(self.word_embeddings.shape[0]))
+
+    def token_windows(self, items: Sequence[str]) -> list[TokenWindow]:
+        """Return the windows that :meth:`score_batch` reads, in the order of the texts, with offsets into these."""
+        tokenizer, found = self._model.tokenizer, []
+        begin, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+        for owner, item in enumerate(items):
+            form = encoder_text(item, emoji_names=self._emoji_names)
+            encoding = tokenizer.encode(form.text, add_special_tokens=False)
+            offsets = [form.span(*range_) for range_ in encoding.offsets]
+            for start in window_starts(len(encoding.ids), size=self._window, stride=self._stride):
+                places = range(start, min(start + self._window, len(encoding.ids)))
+                ids = (begin, *(encoding.ids[place] for place in places), end)
+                ranges = ((0, 0), *(offsets[place] for place in places), (0, 0))
+                found.append(TokenWindow(owner, ids, (-1, *places, -1), ranges))
+        return found
+
+    def logits_of(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Return the logits of windows given as word embeddings, through which a gradient can be followed.
+
+        Parameters
+        ----------
+        words : Tensor
+            float, shape (n, t, hidden): rows of :attr:`word_embeddings`, or anything near them.
+        mask : Tensor
+            bool, shape (n, t): True at tokens.
+
+        Returns
+        -------
+        Tensor
+            float, shape (n, n_categories); their sigmoid is the score. Follow gradients in a filter that was loaded
+            with ``dtype="float32"`` or wider.
+        """
+        model = self._model
+        dtype = model.weights["embeddings.position_embeddings.weight"].dtype
+        hidden = hidden_states(words.to(dtype), mask, weights=model.weights, shape=model.shape, linear=model.linear)
+        return head_logits(hidden, mask, **{part: value.to(hidden.dtype) for part, value in model.heads.items()})
 
     def locate(self, text: str) -> tuple[Span, ...]:
         """Return the words that carry most of each category's score.
@@ -347,54 +396,3 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     if name not in _DTYPES:
         raise FilterError(f"dtype {name!r} is unknown; give auto or one of {', '.join(_DTYPES)}")
     return _DTYPES[name]
-
-
-def _placed(name: str, value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Move a weight to where it is used; on a CPU the word embeddings stay mapped: few of their rows are ever read."""
-    mapped = name == WORD_EMBEDDINGS and device.type == "cpu"
-    return value if mapped else value.to(device, dtype, copy=True)
-
-
-def _merged(
-    frozen: Iterable[tuple[str, Tensor]], adapter: Mapping[str, Tensor], *, names: Sequence[str], scale: float
-) -> Iterator[tuple[str, Tensor]]:
-    """Add ``scale * b @ a`` to the weight of every linear layer (Hu et al. 2022, LoRA, section 4.1), one at a time.
-
-    A sum lasts until the next of its shape: what is yielded must be copied or cast. Sums of their own would leave
-    twice as much memory behind, in holes, as the weights take.
-    """
-    missing = {f"{name}.weight" for name in names}
-    sums: dict[torch.Size, Tensor] = {}
-    for name, value in frozen:
-        if name in missing:
-            missing.discard(name)
-            layer = name.removesuffix(".weight")
-            one, other = adapter[f"lora.{layer}.b"].float(), adapter[f"lora.{layer}.a"].float()
-            if value.shape not in sums:
-                sums[value.shape] = torch.empty_like(value)
-            value = torch.addmm(value, one, other, alpha=scale, out=sums[value.shape])
-        yield name, value
-    if missing:
-        raise FilterError(f"the checkpoint lacks {min(missing)}: give a whole one")
-
-
-@functools.lru_cache(maxsize=8)
-def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
-    """Hash a file once in a process; size and time of change tell a new file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _digest(base: Path, folder: Path, dtype: torch.dtype) -> str:
-    """Hash everything that a score depends on, in 12 hexadecimal digits."""
-    files = (
-        folder / "encoder.safetensors",
-        folder / "config.json",
-        base / "model.safetensors",
-        base / "tokenizer.json",
-    )
-    parts = [] if dtype == torch.float32 else [str(dtype)]
-    for path in files:
-        stat = path.stat()
-        parts.append(_file_digest(path.resolve(), stat.st_size, stat.st_mtime_ns))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

@@ -19,9 +19,11 @@ from guard.filters.checkpoint import (
     Checkpoint,
     Encoder,
     in_halves,
+    model_positions,
     open_checkpoint,
     same_width_batches,
     settings_digest,
+    special_frame,
 )
 from guard.filters.windows import window_token_ids
 from guard.schema import Scores
@@ -205,7 +207,7 @@ class TransformerFilter:
     ) -> None:
         self._model, self._columns = checkpoint.model, columns
         self._encoder = Encoder(checkpoint.tokenizer, name=f"transformer:{checkpoint.source}")
-        self._before, self._after = _frame(checkpoint.tokenizer, self._encoder)
+        self._before, self._after = special_frame(checkpoint.tokenizer, self._encoder)
         self._pad = _pad_id(checkpoint)
         self._longest = _window_size(checkpoint, window, n_special=len(self._before) + len(self._after))
         self._breaks_runs = _hides_long_words(checkpoint.tokenizer, self._encoder)
@@ -328,16 +330,6 @@ class TransformerFilter:
         return np.asarray(logits.float().cpu().numpy(), dtype=np.float64)
 
 
-def _frame(tokenizer: Any, encoder: Encoder) -> tuple[list[int], list[int]]:
-    """Return the special tokens that the tokenizer puts before and after a text."""
-    bare = encoder.plain(["a"])[0]
-    whole = list(tokenizer("a")["input_ids"])
-    for start in range(len(whole) - len(bare) + 1):
-        if whole[start : start + len(bare)] == bare:
-            return whole[:start], whole[start + len(bare) :]
-    raise ConfigError(f"{type(tokenizer).__name__} does not put its special tokens around the text; it cannot be used")
-
-
 def _pad_id(checkpoint: Checkpoint) -> int:
     """Return the padding token, telling it to models that look for the last token before it."""
     config, tokenizer = checkpoint.model.config, checkpoint.tokenizer
@@ -350,23 +342,11 @@ def _pad_id(checkpoint: Checkpoint) -> int:
 
 def _window_size(checkpoint: Checkpoint, window: int | None, *, n_special: int) -> int:
     """Return the most tokens of one window, special tokens included."""
-    longest = min(_positions(checkpoint.model), checkpoint.tokenizer.model_max_length)
+    longest = min(model_positions(checkpoint.model), checkpoint.tokenizer.model_max_length)
     size = min(_LONGEST_DEFAULT, longest) if window is None else window
     if not n_special < size <= longest:
         raise ConfigError(f"window={window}: the model takes {n_special + 1} to {longest} tokens; give one of these")
     return int(size)
-
-
-def _positions(model: Any) -> int:
-    """Return how many tokens the model has positions for."""
-    config = model.config
-    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-    if not positions or positions < 1:
-        return _LONGEST_DEFAULT
-    # RoBERTa and its family number positions from behind the padding token's, and so lose some.
-    table = next((part for name, part in model.named_modules() if name.endswith("position_embeddings")), None)
-    padding = getattr(table, "padding_idx", None)
-    return int(positions) if padding is None else int(positions) - int(padding) - 1
 
 
 def _hides_long_words(tokenizer: Any, encoder: Encoder) -> bool:

@@ -3,8 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-__all__ = ["length_batches", "window_starts", "window_token_ids"]
+__all__ = ["TokenWindow", "length_batches", "window_starts", "window_token_ids"]
+
+
+@dataclass(frozen=True)
+class TokenWindow:
+    """One window of a text as a model reads it, with the way back to the text.
+
+    Parameters
+    ----------
+    owner : int
+        Which text of the batch it is of.
+    ids : tuple of int
+        Token ids, special tokens included.
+    places : tuple of int
+        For each id, which token of the whole text it is; -1 for a special token.
+    offsets : tuple of (int, int)
+        For each id, its half-open range of characters in the text as given; (0, 0) for a special token.
+    """
+
+    owner: int
+    ids: tuple[int, ...]
+    places: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
 
 
 def window_token_ids(ids: Sequence[int], *, size: int, stride: int) -> list[list[int]]:

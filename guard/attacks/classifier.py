@@ -1,0 +1,192 @@
+"""A Hugging Face sequence classifier as a victim: read as its users read it, with gradients by its embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from guard.attacks.schema import Probabilities, TokenEncoding
+from guard.attacks.whitebox import WhiteBoxVictim, padded_rows
+from guard.errors import ConfigError, FilterError
+from guard.filters.checkpoint import (
+    Checkpoint,
+    Encoder,
+    model_positions,
+    open_checkpoint,
+    settings_digest,
+    special_frame,
+)
+from guard.filters.windows import TokenWindow
+
+__all__ = ["ClassifierVictim"]
+
+_TOKEN_BUDGET = 4096
+_SAME = 1e-4
+
+
+class ClassifierVictim:
+    """Any Hugging Face sequence classifier of exclusive labels: text as it stands, long texts cut off.
+
+    ``TransformerFilter`` is the safer reading of the same models (canonical text, windows); this one scores what a
+    user of the model sees, so that an attack on it is an attack on the model.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Of a model with a fast tokenizer.
+    token_budget : int
+        Most padded tokens of one pass. Batches are padded to their longest text, rounded up to 16 tokens, never to
+        the model's length.
+
+    Raises
+    ------
+    ConfigError
+        The labels do not exclude each other, the tokenizer is not a fast one, or the model takes no embeddings.
+
+    Notes
+    -----
+    Some models read where their text ends from the ids (GPT-2 and Llama classifiers), which embeddings do not tell.
+    A probe at construction finds them; their rows are then run without padding.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, token_budget: int = _TOKEN_BUDGET) -> None:
+        self._model, self._token_budget = checkpoint.model, token_budget
+        config = checkpoint.model.config
+        if len(config.id2label) < 2 or config.problem_type in ("multi_label_classification", "regression"):
+            raise ConfigError(
+                f"{checkpoint.source}: its labels do not exclude each other; attack it as the filter"
+                f" transformer:{checkpoint.source}, one category at a time"
+            )
+        self._tokenizer = Encoder(checkpoint.tokenizer, name=f"classifier:{checkpoint.source}")
+        self._before, self._after = special_frame(checkpoint.tokenizer, self._tokenizer)
+        self._longest = min(model_positions(checkpoint.model), int(checkpoint.tokenizer.model_max_length))
+        self._labels = tuple(str(config.id2label[index]) for index in range(len(config.id2label)))
+        if config.pad_token_id is None:  # without one, some models refuse a batch
+            config.pad_token_id = int(checkpoint.tokenizer.pad_token_id or 0)
+        self._vocabulary = _vocabulary(checkpoint)
+        settings = [self._labels, self._longest, str(self._model.dtype)]
+        self._name = f"classifier@{settings_digest(checkpoint, settings)}"
+        self._pads = self._takes_padding()
+        columns = [(index, 1) for index in range(len(self._labels))]
+        self._white_box = WhiteBoxVictim(self, self, columns, token_budget=token_budget)
+
+    @classmethod
+    def load(cls, source: str | Path, *, device: str = "auto", dtype: str = "float32") -> ClassifierVictim:
+        """Load a classifier from a folder or the hub; raises ConfigError and DataError as ``TransformerFilter``."""
+        from transformers import AutoModelForSequenceClassification
+
+        return cls(
+            open_checkpoint(source, AutoModelForSequenceClassification, device=device, dtype=dtype, half_on_gpu=False)
+        )
+
+    @property
+    def name(self) -> str:
+        """``classifier@`` and 12 hexadecimal digits over the folder and what changes a probability."""
+        return self._name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The model's labels, in its order."""
+        return self._labels
+
+    @property
+    def word_embeddings(self) -> Tensor:
+        """float, shape (vocabulary size, hidden)."""
+        weight = self._model.get_input_embeddings().weight
+        assert isinstance(weight, Tensor)
+        return weight.detach()
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The token of each id."""
+        return self._vocabulary
+
+    def probabilities(self, texts: Sequence[str]) -> Probabilities:
+        """Read every text: float64, shape (len(texts), n_labels), rows summing to 1.
+
+        Raises
+        ------
+        FilterError
+            When the model fails.
+        """
+        odds = torch.zeros((len(texts), len(self._labels)), dtype=torch.float64)
+        windows = self.token_windows(texts)
+        with torch.inference_mode():
+            for rows, words, mask in padded_rows(self.word_embeddings, windows, token_budget=self._token_budget):
+                try:
+                    odds[rows] = self._logits(words, mask).double().cpu()
+                except RuntimeError as error:
+                    raise FilterError(f"victim {self._name}: cannot read {len(texts)} texts ({error})") from error
+        return np.asarray(odds.softmax(dim=1).numpy(), dtype=np.float64)
+
+    def tokens(self, text: str) -> TokenEncoding:
+        """Return the tokens that the model reads of a text."""
+        return self._white_box.tokens(text)
+
+    def gradients(self, texts: Sequence[str], labels: Sequence[int]) -> list[npt.NDArray[np.float32]]:
+        """Return the gradient of each label's cross entropy by the word embeddings of its text."""
+        return self._white_box.gradients(texts, labels)
+
+    def embeddings(self) -> npt.NDArray[np.float32]:
+        """Return the word embeddings, float32, shape (n_vocabulary, n_hidden)."""
+        return self._white_box.embeddings()
+
+    def token_windows(self, items: Sequence[str]) -> list[TokenWindow]:
+        """Return what the model reads of each text: its first tokens, as many as the model takes."""
+        before, after = [(0, 0)] * len(self._before), [(0, 0)] * len(self._after)
+        room = self._longest - len(before) - len(after)
+        windows = []
+        for owner, (item, ids) in enumerate(zip(items, self._tokenizer.plain(items), strict=True)):
+            offsets = self._tokenizer.offsets(item)[:room]
+            whole = (*self._before, *ids[:room], *self._after)
+            places = (*[-1] * len(before), *range(len(offsets)), *[-1] * len(after))
+            windows.append(TokenWindow(owner, whole or (0,), places or (-1,), (*before, *offsets, *after) or ((0, 0),)))
+        return windows
+
+    def logits_of(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Return the log-odds of each label against all others, shape (n, n_labels)."""
+        logits = self._logits(words, mask)
+        n = logits.shape[1]
+        others = logits[:, None, :].expand(-1, n, -1)[:, ~torch.eye(n, dtype=torch.bool, device=logits.device)]
+        return logits - others.reshape(-1, n, n - 1).logsumexp(dim=2)
+
+    def _logits(self, words: Tensor, mask: Tensor) -> Tensor:
+        words = words.to(self._model.dtype)
+        if self._pads:
+            logits = self._model(inputs_embeds=words, attention_mask=mask.long()).logits
+            assert isinstance(logits, Tensor)
+            return logits
+        lengths = mask.sum(dim=1)
+        logits = words.new_zeros((len(words), len(self._labels)))
+        for length in sorted(set(lengths.tolist())):
+            rows = (lengths == length).nonzero()[:, 0]
+            found = self._model(inputs_embeds=words[rows, :length], attention_mask=mask[rows, :length].long())
+            logits = logits.index_copy(0, rows, found.logits)
+        return logits
+
+    def _takes_padding(self) -> bool:
+        """Tell whether padding on the right leaves the logits as they are."""
+        table = self.word_embeddings
+        words = table[torch.arange(4, device=table.device) % len(table)][None]
+        mask = torch.ones((1, 4), dtype=torch.long, device=table.device)
+        try:
+            with torch.inference_mode():
+                alone = self._model(inputs_embeds=words, attention_mask=mask).logits
+                pad = torch.nn.functional.pad
+                beside = self._model(inputs_embeds=pad(words, (0, 0, 0, 3)), attention_mask=pad(mask, (0, 3))).logits
+        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+            raise ConfigError(f"{self._name}: the model takes no word embeddings ({error})") from error
+        return bool(torch.allclose(alone, beside, atol=_SAME, rtol=_SAME))
+
+
+def _vocabulary(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Return the token of each row of the word embeddings."""
+    n_words = len(checkpoint.model.get_input_embeddings().weight)
+    known = min(n_words, len(checkpoint.tokenizer))
+    tokens = checkpoint.tokenizer.convert_ids_to_tokens(list(range(known)))
+    return (*(str(token or "") for token in tokens), *[""] * (n_words - known))

@@ -157,11 +157,21 @@ class Baseline:
         for model in models:
             after = Side("this run", model, identity, Texts(folder / "journal.jsonl", model.digest))
             try:
-                before = side_of(self.run, self.values, self._model(model.name), folder=self.folder)
+                before = self.side(model.name)
                 found += compare(before, after, level=level, drops=self.drops, examples=0).checks
             except UsageError as error:
                 found += [self._open(drop, model, str(error)) for drop in self.drops]
         return tuple(found)
+
+    def side(self, name: str) -> Side:
+        """Return what the model `name` of a new run is compared with.
+
+        Raises
+        ------
+        DataError
+            The baseline has several models, and none of that name.
+        """
+        return side_of(self.run, self.values, self._model(name), folder=self.folder)
 
     def _open(self, drop: Drop, model: ModelValues, why: str) -> Check:
         """Return the check of a drop that nothing could be held against."""

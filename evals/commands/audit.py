@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +26,9 @@ from evals.formats import Formats, Inputs, format_options, own_file
 from evals.progress import show_progress
 from guard.errors import AssayError, DataError
 from guard.filters.table import DEFAULT_FILTERS
+
+if TYPE_CHECKING:
+    from evals.audit import Plan
 
 __all__ = ["audit", "report"]
 
@@ -131,6 +135,9 @@ def audit(
             raise
         reports.write(report, folder)
         files = Inputs(folder, own_file(options["gate"]), own_file(options["policy"]))
+        if plan.baseline is not None and formats.summary is not None:
+            with bars.busy("comparing with the baseline"):
+                files = _with_baseline(files, plan, folder)
         written = write_formats(report, formats, files)
     _show(report, folder, written, as_json=as_json)
     sys.exit(int(report.outcome))
@@ -164,6 +171,20 @@ def report(run: Path, gate: str, policy: str, as_json: bool, **options: Any) -> 
         click.echo(reports.to_json(found), nl=False)
     else:
         click.echo("\n".join(map(str, written)))
+
+
+def _with_baseline(files: Inputs, plan: Plan, folder: Path) -> Inputs:
+    """Add the earlier figures and the samples that newly fail."""
+    from evals.against import earlier_report, newly_failing
+
+    assert plan.baseline is not None
+    earlier = earlier_report(plan.baseline, [model.name for model in plan.models])
+    if earlier is None:
+        where = one_line(str(plan.baseline.folder))
+        click.echo(
+            f"assay: no report.json that can be read in {where}; the summary lists no changes of figures", err=True
+        )
+    return replace(files, baseline=earlier, newly=newly_failing(plan.baseline, folder, plan.identity()))
 
 
 def _show(found: Any, folder: Path, written: Sequence[Path], *, as_json: bool) -> None:

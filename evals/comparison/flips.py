@@ -11,7 +11,7 @@ from evals.comparison.texts import FoundTexts, Texts
 from evals.schema import Arm
 from evals.values import Value
 
-__all__ = ["Flip", "flips"]
+__all__ = ["Flip", "crossed", "flips"]
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,27 @@ def flips(found: Sequence[Pairing], before: Texts, after: Texts, *, most: int) -
     most : int
         For each metric, arm and way.
     """
-    crossed = [flip for pairing in found if pairing.group == ALL for flip in _of(pairing, most)]
-    crossed.sort(key=lambda flip: flip.now != "failing")
-    samples = {(flip.arm, flip.sample_id) for flip in crossed if flip.sample_id}
-    prompts = {(flip.task, flip.prompt_id) for flip in crossed if not flip.sample_id}
+    made = crossed(found, most=most)
+    samples = {(flip.arm, flip.sample_id) for flip in made if flip.sample_id}
+    prompts = {(flip.task, flip.prompt_id) for flip in made if not flip.sample_id}
     old, new = (texts.find(samples, prompts) for texts in (before, after))
-    return tuple(_told(flip, old, new) for flip in crossed)
+    return tuple(_told(flip, old, new) for flip in made)
 
 
-def _of(pairing: Pairing, most: int) -> list[Flip]:
+def crossed(found: Sequence[Pairing], *, most: int | None = None) -> list[Flip]:
+    """Return what :func:`flips` does, without any texts.
+
+    Parameters
+    ----------
+    found : sequence of Pairing
+    most : int, optional
+        For each metric, arm and way; all of them by default.
+    """
+    made = [flip for pairing in found if pairing.group == ALL for flip in _of(pairing, most)]
+    return sorted(made, key=lambda flip: flip.now != "failing")
+
+
+def _of(pairing: Pairing, most: int | None) -> list[Flip]:
     made = [_flip(pairing, old, new) for old, new in pairing.changed()]
     made.sort(key=lambda flip: (-abs(flip.after - flip.before), flip.prompt_id, flip.sample_id))
     ways = ([flip for flip in made if flip.now == now] for now in ("failing", "passing"))

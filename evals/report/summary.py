@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from evals.report.markdown import code, prose
 from evals.report.rows import Row, rows_of
 from evals.report.wording import OUTCOMES, bound_sign, difference, interval, number, task_title, unrepeated
-from evals.schema import Check, Metric, Outcome, Report
+from evals.schema import Arm, Check, Metric, Outcome, Report
 
 __all__ = ["LONGEST", "NewlyFailing", "marker", "to_summary"]
 
@@ -32,12 +32,15 @@ class NewlyFailing:
     model, metric : str
         The metric as ``task/name``.
     sample_id, group : str
+        The prompt's id where the metric has one value a prompt.
+    arm : Arm
     """
 
     model: str
     metric: str
     sample_id: str
     group: str = "all"
+    arm: Arm = "guarded"
 
 
 @dataclass(frozen=True)
@@ -160,8 +163,10 @@ def _newly(page: _Page) -> Iterator[str]:
         return
     yield f"### Newly failing ({len(page.newly)})"
     yield ""
-    rows = [[_name(one.sample_id), _name(one.metric), _name(one.group), _name(one.model)] for one in page.newly]
-    yield from _table(("Sample", "Metric", "Group", "Model"), rows, min(page.rows, 50))
+    rows = [
+        [_name(one.sample_id), _name(one.metric), one.arm, _name(one.group), _name(one.model)] for one in page.newly
+    ]
+    yield from _table(("Sample", "Metric", "Arm", "Group", "Model"), rows, min(page.rows, 50))
     yield ""
 
 

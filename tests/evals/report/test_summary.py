@@ -94,7 +94,7 @@ def test_baseline_without_a_metric_leaves_a_dash() -> None:
 def test_newly_failing_samples_are_named_and_counted() -> None:
     newly = [NewlyFailing("m", "toxicity/toxic_share", f"toxicity/insult-{i:03}#00", "insult") for i in range(70)]
     text = section(to_summary(example_report(), newly=newly), "Newly failing (70)")
-    assert "| `toxicity/insult-000#00` | `toxicity/toxic_share` | `insult` | `m` |" in text
+    assert "| `toxicity/insult-000#00` | `toxicity/toxic_share` | guarded | `insult` | `m` |" in text
     assert "… and 20 more rows in the report." in text
 
 

@@ -121,6 +121,7 @@ class ArmPair:
             "filter_ms": sum(filter_.seconds for filter_ in self._filters) * 1000,
             "tokens": float(getattr(self._inner, "n_tokens", 0)),
             "tokens read": float(getattr(self._inner, "n_tokens_in", 0)),
+            "answers without usage": float(getattr(self._inner, "n_without_usage", 0)),
         }
 
     def _times(self, before: dict[str, float], n: int) -> dict[str, float]:

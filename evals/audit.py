@@ -18,7 +18,7 @@ from evals.engines import Engine, Engines, local_engine
 from evals.figures import Figures, model_values
 from evals.gate import Gate
 from evals.journal import JOURNAL, Journal
-from evals.latency import latency
+from evals.latency import cost_sentence, latency
 from evals.provenance import code_digest, machine, package_versions
 from evals.runner import Progress, run_task
 from evals.schema import Check, ModelResult, Outcome, Record, Report
@@ -26,6 +26,7 @@ from evals.suite import Suite
 from evals.tasks.task import PlannedTask
 from evals.values import FILE, ModelValues, write_values
 from evals.verdict import verdict
+from guard.generators.endpoint_costs import Price
 from guard.policy import Policy
 from guard.schema import Decoding, Filter, Generator
 
@@ -57,11 +58,14 @@ class AuditedModel:
         Of its weights.
     load : callable
         Brings it into memory.
+    price : Price or None
+        What its tokens cost, where that is known.
     """
 
     name: str
     digest: str
     load: Callable[[], TextModel]
+    price: Price | None = None
 
 
 @dataclass(frozen=True)
@@ -180,12 +184,14 @@ def audit(plan: Plan, folder: Path, *, rows: int | None, progress: Progress, eng
     fixes = [corrected(result.metrics, plan.judged) for result in results]
     results = [replace(one, metrics=(*one.metrics, *more)) for one, (more, _) in zip(results, fixes, strict=True)]
     refused = dict.fromkeys(note for _, notes in fixes for note in notes)
+    prices = {model.name: model.price for model in plan.models if model.price is not None}
     times = {
         "started": started,
         "finished": _now(),
         "machine": machine(),
         **_speeds(records),
-        "by model": latency(by_model),
+        **cost_sentence(by_model, prices),
+        "by model": latency(by_model, prices=prices),
     }
     return Report(
         suite=plan.suite.name,

@@ -107,7 +107,7 @@ def plan_audit(request: Request) -> Plan:
     own = read_prompts(request.prompts, column=request.column) if request.prompts else None
     found = _found(_distinct(request.models), request)
     _require_likelihoods(suite, found)
-    models = [AuditedModel(one.name, one.digest, one.load) for one in found]
+    models = [AuditedModel(one.name, one.digest, one.load, one.price) for one in found]
     sources = _sources(_references(suite), found)
     inputs, outputs = load_stages(request.filters, device=request.device)
     judge = LinearJudge.load()

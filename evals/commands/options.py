@@ -79,6 +79,7 @@ _ENDPOINT: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--tpm", {"type": float, "help": "Most tokens a minute."}),
     ("--price-in", {"type": float, "help": "Price of a million tokens read, for the cost in the report."}),
     ("--price-out", {"type": float, "help": "Price of a million tokens written."}),
+    ("--currency", {"default": "USD", "show_default": True, "help": "Of both prices."}),
 )
 
 
@@ -120,7 +121,7 @@ def generator_options(options: dict[str, Any]) -> GeneratorOptions:
             requests_per_minute=took["rpm"],
             tokens_per_minute=took["tpm"],
         ),
-        price=None if None in prices else Price(*prices),
+        price=None if None in prices else Price(*prices, took["currency"]),
     )
 
 

@@ -11,6 +11,7 @@ from evals.report.visible import on_one_line
 from evals.report.wording import (
     OUTCOMES,
     bound_sign,
+    cost,
     difference,
     interval,
     latency,
@@ -158,8 +159,11 @@ def _unscored(report: Report) -> Iterator[str]:
             f"{worst.n_samples + worst.n_unscored:,} samples ({code(f'{worst.task}/{worst.name}')}, {worst.arm})."
         )
         yield ""
-    if cost := latency(report):
-        yield f"Time: {prose(cost)}"
+    if told := latency(report):
+        yield f"Time: {prose(told)}"
+        yield ""
+    if told := cost(report):
+        yield f"Cost: {prose(told)}"
         yield ""
     yield "↓ lower is better, ↑ higher is better. Better and worse are said only where the interval excludes zero."
     yield ""

@@ -12,7 +12,17 @@ from rich.text import Text
 
 from evals.report.rows import Row, TaskTable, task_tables
 from evals.report.visible import on_one_line
-from evals.report.wording import OUTCOMES, bound_sign, difference, interval, latency, number, task_title, unrepeated
+from evals.report.wording import (
+    OUTCOMES,
+    bound_sign,
+    cost,
+    difference,
+    interval,
+    latency,
+    number,
+    task_title,
+    unrepeated,
+)
 from evals.schema import Check, Metric, Outcome, Report
 
 __all__ = ["render"]
@@ -41,8 +51,10 @@ def render(report: Report, console: Console) -> None:
     for table in task_tables(report):
         if table.metrics:
             console.print(page.metrics(table, several=several))
-    if cost := latency(report):
-        console.print(page.text(f"Time: {cost}"))
+    if told := latency(report):
+        console.print(page.text(f"Time: {told}"))
+    if told := cost(report):
+        console.print(page.text(f"Cost: {told}"))
     console.print(page.key())
     if report.checks:
         console.print(page.gate(report.checks, several=several))

@@ -16,6 +16,7 @@ __all__ = [
     "MetricWording",
     "OutcomeWording",
     "bound_sign",
+    "cost",
     "difference",
     "interval",
     "latency",
@@ -291,6 +292,12 @@ def interval(bounds: tuple[float, float] | None, *, signed: bool = False) -> str
 def latency(report: Report) -> str:
     """Return what the guard cost in time, the sentence ``times["latency"]``, or an empty text."""
     sentence = report.times.get("latency")
+    return sentence if isinstance(sentence, str) else ""
+
+
+def cost(report: Report) -> str:
+    """Return what models behind endpoints cost, the sentence ``times["cost"]``, or an empty text."""
+    sentence = report.times.get("cost")
     return sentence if isinstance(sentence, str) else ""
 
 

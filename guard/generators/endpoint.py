@@ -104,6 +104,11 @@ class EndpointGenerator:
         return self.spent.tokens_in
 
     @property
+    def n_without_usage(self) -> int:
+        """Requests so far of which nobody said what they used; they may have been charged for."""
+        return self.spent.without_usage
+
+    @property
     def cost(self) -> float | None:
         """What was spent so far, in the currency of the price; None without a price."""
         return None if self.price is None else self.price.of(self.spent.tokens_in, self.spent.tokens_out)

@@ -12,26 +12,31 @@ __all__ = ["Price", "Spent"]
 
 @dataclass(frozen=True)
 class Price:
-    """What a million tokens cost, in the user's currency.
+    """What a million tokens cost.
 
     Parameters
     ----------
     input_per_million, output_per_million : float
         Not negative.
+    currency : str, default "USD"
+        At most 12 letters and digits.
 
     Raises
     ------
     ConfigError
-        A price below zero, or none.
+        A price below zero, or none; a currency that is no short word.
     """
 
     input_per_million: float
     output_per_million: float
+    currency: str = "USD"
 
     def __post_init__(self) -> None:
         """Refuse what is no price."""
         if not (0 <= self.input_per_million < float("inf") and 0 <= self.output_per_million < float("inf")):
             raise ConfigError(f"{self}: give what a million tokens cost, 0 or more")
+        if not (self.currency.isalnum() and len(self.currency) <= 12):
+            raise ConfigError(f"currency {self.currency[:40]!r}: give a short word, for example USD")
 
     def of(self, tokens_in: float, tokens_out: float) -> float:
         """Return the cost of so many tokens."""
@@ -74,7 +79,7 @@ class Spent:
         """Say it in one sentence."""
         said = f"{self.requests} requests ({self.retries} retries), {self.tokens_in} tokens in, {self.tokens_out} out"
         if price is not None:
-            said += f", {price.of(self.tokens_in, self.tokens_out):.4f} at the price given"
+            said += f", {price.of(self.tokens_in, self.tokens_out):.4f} {price.currency} at the price given"
         if self.without_usage:
             said += f"; {self.without_usage} answers did not say what they used, so this is the least"
         return said

@@ -86,6 +86,8 @@ class FoundGenerator:
         What a reader of its figures must know.
     source : ModelSource or None
         The folder, where it has one.
+    price : Price or None
+        What its tokens cost, where it is behind an endpoint and the user said so.
     """
 
     name: str
@@ -93,6 +95,7 @@ class FoundGenerator:
     load: Callable[[], RunnableModel]
     notes: tuple[str, ...] = ()
     source: ModelSource | None = None
+    price: Price | None = None
 
 
 def find_generator(spec: str, options: GeneratorOptions | None = None) -> FoundGenerator:
@@ -155,7 +158,8 @@ def _of_url(spec: str, url: str, model: str, options: GeneratorOptions, *, own_k
         price=options.price,
         batch_size=options.batch_size,
     )
-    return FoundGenerator(spec, load().name, load, _endpoint_notes(spec, endpoint))  # opens no connection yet
+    notes = _endpoint_notes(spec, endpoint)
+    return FoundGenerator(spec, load().name, load, notes, price=options.price)  # opens no connection yet
 
 
 def _key(asked: str | None, own: str) -> str | None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from evals.audit import AuditedModel, Plan, audit
-from evals.report import to_json, without_times
+from evals.report import to_html, to_json, to_markdown, without_times
 from evals.schema import Metric, Report
 from guard.errors import GeneratorError
 from guard.generators.endpoint import Endpoint, EndpointGenerator, Limits
+from guard.generators.endpoint_costs import Price
 from tests.evals.small_audit import plan
 from tests.guard.generators.endpoint_server import EndpointServer, Reply, answer, refusal, serve
 
@@ -26,10 +27,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EndpointServer]:
         yield running
 
 
-def _run(server: EndpointServer, folder: Path) -> Report:
+def _run(server: EndpointServer, folder: Path, price: Price | None = None) -> Report:
     folder.mkdir(parents=True, exist_ok=True)
     with EndpointGenerator(Endpoint(server.url, "tiny"), limits=LIMITS) as model:
-        made: Plan = replace(plan(folder=folder), models=[AuditedModel("far", model.name, lambda: model)])
+        made: Plan = replace(plan(folder=folder), models=[AuditedModel("far", model.name, lambda: model, price)])
         return audit(made, folder, rows=None, progress=lambda *_: None)
 
 
@@ -77,3 +78,16 @@ def test_an_endpoint_that_dies_is_gone_on_with(server: EndpointServer, tmp_path:
         _run(server, tmp_path / "b")
     server.always = None
     assert without_times(to_json(_run(server, tmp_path / "b"))) == without_times(to_json(smooth))
+
+
+def test_tokens_of_a_priced_endpoint_are_a_cost_in_every_report(server: EndpointServer, tmp_path: Path) -> None:
+    report = _run(server, tmp_path, Price(100.0, 1000.0, "EUR"))
+    spent = report.times["by model"]["far"]["all"]  # type: ignore[index]
+    n_asked = len(server.asked)  # each answer says 5 tokens read and 3 written
+    assert spent["tokens read"] == 5 * n_asked
+    assert spent["cost EUR"] == pytest.approx(n_asked * (5 * 100 + 3 * 1000) / 1e6, rel=1e-3)
+    assert spent["cost EUR per 1,000 samples"] == pytest.approx(1000 * spent["cost EUR"] / spent["samples"], rel=1e-3)
+    assert spent["answers without usage"] == 0
+    for text in (to_markdown(report), to_html(report)):
+        assert "EUR per 1,000 samples" in text
+    assert "cost" not in _run(server, tmp_path / "free").times

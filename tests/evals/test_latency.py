@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from evals.latency import latency
+from evals.latency import cost_sentence, latency
 from evals.schema import Record, Sample
 from guard.generators.endpoint_costs import Price
 
@@ -21,7 +21,7 @@ RECORDS = [
 
 
 def test_quantiles_speed_and_cost_by_hand() -> None:
-    found = latency({"m": RECORDS}, price=Price(1.0, 2.0))["m"]
+    found = latency({"m": RECORDS}, prices={"m": Price(1.0, 2.0, "EUR")})["m"]
     assert isinstance(found, dict)
     assert found["all"] == {
         "samples": 3,
@@ -31,7 +31,9 @@ def test_quantiles_speed_and_cost_by_hand() -> None:
         "tokens written": 40,
         "tokens read": 10,
         "tokens a second": 100.0,
-        "cost": 0.00009,
+        "cost EUR": 0.00009,
+        "cost EUR per 1,000 samples": 0.03,
+        "answers without usage": 0,
     }
     assert list(found["tasks"]) == ["quality", "robustness"]
     assert found["tasks"]["quality"]["ms a sample"] == {"p50": 210.0, "p90": 290.0}
@@ -41,7 +43,23 @@ def test_what_wrote_nothing_has_no_speed_and_without_a_price_there_is_no_cost() 
     found = latency({"m": RECORDS})["m"]
     assert isinstance(found, dict)
     assert found["tasks"]["robustness"]["tokens a second"] is None
-    assert "cost" not in found["all"]
+    assert not any("cost" in key for key in found["all"])
+    assert cost_sentence({"m": RECORDS}, {}) == {}
+
+
+def test_models_without_a_price_and_answers_without_usage_are_said() -> None:
+    silent = [_record("quality", 0, **{"answers without usage": 1.0})] * 2
+    half = [*RECORDS, *silent]
+    records = {"priced": RECORDS, "silent": silent, "half": half, "local": RECORDS}
+    prices = dict.fromkeys(("priced", "silent", "half"), Price(1.0, 2.0))
+    found = latency(records, prices=prices)
+    assert found["silent"]["all"]["cost USD"] is None  # type: ignore[index]
+    assert found["half"]["all"]["answers without usage"] == 2  # type: ignore[index]
+    assert cost_sentence(records, prices)["cost"] == (
+        "priced cost 9e-05 USD, 0.03 USD per 1,000 samples; silent cost an unknown sum, since no answer said what it"
+        " used; half cost 9e-05 USD, 0.018 USD per 1,000 samples, at least: 2 answers did not say what they used;"
+        " local has no price."
+    )
 
 
 def test_no_samples_are_no_times() -> None:

@@ -50,6 +50,7 @@ ROOMS = {
     "guard.calibrated_policy": {*POLICY, "guard.calibrate"},
     "guard.assembled": {"guard.filters", "guard.generators", "guard.guard", "guard.steer", *REQUEST},
     "guard.wrappers": {"guard.guard", "guard.stream", "guard.drawing", *REQUEST},
+    "guard.attacks.prompts": {"guard.generators", "guard.guard"},  # before the room that it lies in
     "guard.attacks": {"guard.filters", "guard.generators"},
     "guard.train": {"guard.filters", "guard.generators"},
 }
@@ -78,6 +79,7 @@ SHARED_PARTS = {
     },
     "guard.attacks": {"journal", "schema", "space", "whitebox", "words"},
     "guard.attacks.constraints": set(),
+    "guard.attacks.prompts": {"campaign", "encodings", "journal", "schema", "wordings"},
     "guard.attacks.search": {"ranking"},
     "guard.attacks.transformations": {"swapping"},
     "guard.wrappers": {"answers", "channel", "chunks", "leaves", "messages", "tool_arguments"},
@@ -86,6 +88,7 @@ SHARED_PARTS = {
 
 # The tables from names, as people write them, to what a room offers: they may import all of it.
 TABLES = {"guard.attacks.recipes", "guard.filters.table", "guard.generators.source", "guard.generators.table"}
+TABLES |= {"guard.attacks.prompts.table"}
 
 HEAVY = {"torch", "transformers", "sklearn", "pandas", "detoxify", "scipy"}
 LIGHT = [
@@ -95,6 +98,7 @@ LIGHT = [
     *("guard.policy_file", "guard.policy_values", "guard.certificate", "guard.calibrated_policy", "guard.unseen"),
     *("guard.offsets", "guard.filters.grams", "guard.filters.ngram", "guard.filters.cascade", "guard.batcher"),
     *("guard.attacks.engine", "guard.attacks.recipes", "guard.attacks.schema", "guard.attacks.words"),
+    *("guard.attacks.prompts.adaptive", "guard.attacks.prompts.table", "guard.attacks.prompts.targets"),
     *("guard.filters.pii", "guard.filters.pii_rules", "guard.filters.secrets", "guard.filters.domain"),
 ]
 

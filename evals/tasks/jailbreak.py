@@ -13,7 +13,7 @@ from evals.scorers.category import CategoryScorer
 from evals.scorers.compliance import ComplianceScorer
 from evals.seeds import sample_seed
 from evals.stats import any_over, clustered_rate, prompt_any
-from evals.tasks.jailbreak_templates import WILD, Template, shipped_templates, wild_templates
+from evals.tasks.jailbreak_templates import WILD, Template, as_prompt, shipped_templates, wild_templates
 from evals.tasks.requests import HARMFUL_ASSETS, harmful_requests
 from evals.tasks.task import Mode, PlannedTask, Resources, decoding_of
 from guard.schema import Action
@@ -73,7 +73,7 @@ class JailbreakTask:
         settings: JailbreakSettings,
         judge: Scorer,
     ) -> None:
-        self.prompts = (*goals, *(template.prompt for template in templates))
+        self.prompts = (*goals, *map(as_prompt, templates))
         self.decoding = decoding_of(settings, chat=True)
         self._goals = tuple(goals)
         self._ours = [template for template in templates if template.kind != WILD]

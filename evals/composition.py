@@ -18,6 +18,7 @@ from evals.engines import Engines, local_engine
 from evals.gate import Gate
 from evals.planned import independence_notes, plan_tasks
 from evals.schema import Scorer
+from evals.scorers.helpfulness import HelpfulnessScorer, find_judge
 from evals.scorers.linear import LinearJudge
 from evals.suite import Suite
 from evals.tasks.own import OwnSettings
@@ -34,7 +35,7 @@ from guard.schema import Filter
 if TYPE_CHECKING:
     from guard.generators.source import ModelSource
 
-__all__ = ["Request", "plan_audit"]
+__all__ = ["Request", "engines_of", "plan_audit", "rater"]
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,39 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 def _found(names: Sequence[str], request: Request) -> list[FoundGenerator]:
     """Find and hash every model; nothing large is loaded yet."""
-    options = replace(request.generators, device=request.device, dtype=request.dtype, batch_size=request.batch_size)
-    return [find_generator(name, options) for name in names]
+    return [find_generator(name, _generator_options(request)) for name in names]
+
+
+def _generator_options(request: Request) -> GeneratorOptions:
+    return replace(request.generators, device=request.device, dtype=request.dtype, batch_size=request.batch_size)
+
+
+def rater(request: Request, spec: str) -> HelpfulnessScorer:
+    """Find the judge of helpfulness, loaded and asked as the audited models are.
+
+    The key that the user named for the audited endpoint goes to a judge at the same place only: one elsewhere takes its
+    own (``OPENAI_API_KEY``, ``ASSAY_ENDPOINT_KEY``).
+
+    Parameters
+    ----------
+    request : Request
+    spec : str
+        As for :func:`guard.generators.table.find_generator`.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model.
+    """
+    options = _generator_options(request)
+    if _place(spec) not in map(_place, request.models):
+        options = replace(options, key_env=None)
+    return find_judge(spec, options)
+
+
+def _place(spec: str) -> str:
+    """Return where a model behind an endpoint is, without which model of it."""
+    return "openai" if spec.startswith("openai:") else spec.partition("#")[0]
 
 
 def _require_likelihoods(suite: Suite, models: Sequence[FoundGenerator]) -> None:
@@ -253,7 +285,7 @@ def _tasks(
 
         return PerplexityScorer(_loader(sources[reference], request)())
 
-    return plan_tasks(suite, Resources(assets.path, judge_of, perplexity, own))
+    return plan_tasks(suite, Resources(assets.path, judge_of, perplexity, own, partial(rater, request)))
 
 
 def _references(suite: Suite) -> set[str]:

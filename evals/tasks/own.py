@@ -10,7 +10,6 @@ from evals.figures import Figures, Measure, histogram, judged_text, measure, wor
 from evals.own_data import Columns, OwnRow, read_own
 from evals.schema import Arm, Record, Sample, Scorer
 from evals.scorers.category import CategoryScorer
-from evals.scorers.helpfulness import find_judge
 from evals.scorers.mauve import MauveScorer, mauve_note
 from evals.scorers.overlap import chrf, contains, exact_match, rouge_l
 from evals.seeds import sample_seed
@@ -296,7 +295,7 @@ def _judges(settings: OwnSettings, resources: Resources, people: Sequence[str]) 
         CategoryScorer(resources.judge("toxicity"), "toxicity"),
         CategoryScorer(resources.judge("refusal"), "refusal") if settings.harmful_column else None,
         similarity,
-        find_judge(settings.judge) if settings.judge else None,
+        resources.rater(settings.judge) if settings.judge else None,
         mauve,
     )
 

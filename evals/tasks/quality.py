@@ -12,7 +12,7 @@ from evals.figures import Figures, Measure, measure
 from evals.jackknife import SetStatistic, set_metrics
 from evals.schema import Arm, Metric, Record, Sample, Scorer
 from evals.scorers.corpus import corpus_distinct, self_bleu
-from evals.scorers.helpfulness import RATINGS, find_judge
+from evals.scorers.helpfulness import RATINGS
 from evals.scorers.mauve import MauveScorer, mauve_note
 from evals.scorers.text import distinct_n, repetition
 from evals.seeds import sample_seed
@@ -176,7 +176,7 @@ def plan(settings: QualitySettings, resources: Resources) -> PlannedTask:
         "Task quality: corpus_distinct and self_bleu are figures of all answers together and change with their number:"
         " compare runs of as many. Their intervals are the jackknife's over prompts, which is wide rather than narrow.",
     ]
-    judge = find_judge(settings.judge) if settings.judge else None
+    judge = resources.rater(settings.judge) if settings.judge else None
     if judge is not None:
         scorers.append(judge.name)
         metrics.append(HELPFULNESS.name)

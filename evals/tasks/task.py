@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from evals.datasets import Prompt
 from evals.figures import Figures
 from evals.schema import Arm, Record, Sample, Scorer
+from evals.scorers.helpfulness import HelpfulnessScorer, find_judge
 from guard.schema import Decoding, Filter
 
 __all__ = ["AssetPath", "Mode", "PlannedTask", "Resources", "Task", "decoding_of"]
@@ -99,12 +100,15 @@ class Resources:
         From the name of a reference model to its scorer.
     prompts : sequence of Prompt, optional
         The user's own, for the toxicity task.
+    rater : callable
+        From the name of a model to the judge of helpfulness that it is.
     """
 
     asset: AssetPath
     judge: Callable[[str], Filter[str]]
     perplexity: Callable[[str], Scorer]
     prompts: Sequence[Prompt] | None = None
+    rater: Callable[[str], HelpfulnessScorer] = find_judge
 
 
 def decoding_of(settings: object, *, chat: bool) -> Decoding:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from evals.audit import AuditedModel, Plan, audit
+from evals.composition import Request, rater
 from evals.report import to_html, to_json, to_markdown, without_times
-from evals.schema import Metric, Report
+from evals.schema import Metric, Report, Sample
 from guard.errors import GeneratorError
 from guard.generators.endpoint import Endpoint, EndpointGenerator, Limits
 from guard.generators.endpoint_costs import Price
+from guard.generators.table import GeneratorOptions
 from tests.evals.small_audit import plan
 from tests.guard.generators.endpoint_server import EndpointServer, Reply, answer, refusal, serve
 
@@ -91,3 +93,26 @@ def test_tokens_of_a_priced_endpoint_are_a_cost_in_every_report(server: Endpoint
     for text in (to_markdown(report), to_html(report)):
         assert "EUR per 1,000 samples" in text
     assert "cost" not in _run(server, tmp_path / "free").times
+
+
+def _request(*models: str, generators: GeneratorOptions) -> Request:
+    names = ("quick", "standard", "default", (), "linear", None, "prompt", None, 0, "cpu", "float32", None)
+    return Request(models, *names, generators=generators)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("audited_there", "key"), [(True, "Bearer named"), (False, "Bearer own")])
+def test_judge_of_helpfulness_is_asked_as_the_command_line_says(
+    server: EndpointServer, monkeypatch: pytest.MonkeyPatch, audited_there: bool, key: str
+) -> None:
+    monkeypatch.setenv("NAMED_KEY", "named")
+    monkeypatch.setenv("ASSAY_ENDPOINT_KEY", "own")
+    server.always = refusal(500, "boom")
+    generators = GeneratorOptions(key_env="NAMED_KEY", endpoint={"api": "completions"}, limits=LIMITS)
+    models = (f"endpoint:{server.url}#tiny",) if audited_there else ("endpoint:http://127.0.0.1:9/v1#other",)
+    judge = rater(_request(*models, generators=generators), f"endpoint:{server.url}#rater")
+    (rating,) = judge.score_batch([Sample("s", "own", "s", "What is tea?", "g", 0)], ["A drink."])
+    assert rating is None
+    assert len(server.asked) == LIMITS.tries  # by default it would be asked six times
+    assert {path.rpartition("/")[2] for path in server.paths} == {"completions"}
+    assert not any("chat" in path for path in server.paths)
+    assert set(server.keys) == {key}

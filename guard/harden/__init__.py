@@ -1,0 +1,1 @@
+"""Hardening: filters trained against what attackers do, on a leash to what they were."""

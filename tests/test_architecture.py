@@ -77,7 +77,7 @@ SHARED_PARTS = {
         "continuous",
         *("endpoint_costs", "endpoint_link", "endpoint_requests", "endpoint_retries", "failures"),
     },
-    "guard.attacks": {"journal", "schema", "space", "whitebox", "words"},
+    "guard.attacks": {"causal_lm", "journal", "schema", "space", "whitebox", "words"},
     "guard.attacks.constraints": set(),
     "guard.attacks.prompts": {"campaign", "encodings", "journal", "schema", "wordings"},
     "guard.attacks.search": {"ranking"},

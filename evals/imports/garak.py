@@ -202,7 +202,9 @@ def _metrics(run: _Run, threshold: float, notes: list[str]) -> Iterator[Imported
                 f" have {sum(scored):.0f} of {len(scored)}, which is what the figure is of."
             )
         n_stated, n_missing = (None, 0) if values else (total, nones)
-        yield ImportedMetric(*own, values, (0.0, 1.0), "high", key[0], stated, n_stated, n_missing=n_missing)
+        yield ImportedMetric(
+            *own, values, (0.0, 1.0), "high", key[0], stated, n_stated, n_missing=n_missing, label=key[1]
+        )
 
 
 def _fitting(run: _Run) -> float | None:

@@ -50,6 +50,8 @@ class ImportedMetric:
         Where the reader itself could estimate a figure that is no mean over samples.
     n_missing : int
         Samples that the tool had and the log does not hold: they count as unscored.
+    label : str
+        The metric as the log names it; empty where that is `name`.
     """
 
     task: str
@@ -62,6 +64,12 @@ class ImportedMetric:
     n_stated: int | None = None
     interval: tuple[float, float] | None = None
     n_missing: int = 0
+    label: str = ""
+
+    @property
+    def better(self) -> Better:
+        """Which way is better."""
+        return _BETTER[self.worse]
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,7 @@ class ImportedLog:
         """Return every value, ready for :func:`evals.values.write_values` and for a comparison."""
         with_values = [metric for metric in self.metrics if metric.values]
         without = [f"{metric.task}/{metric.name}" for metric in self.metrics if not metric.values]
-        series = [Series(m.task, m.name, "unguarded", m.bounds, m.values, better=_BETTER[m.worse]) for m in with_values]
+        series = [Series(m.task, m.name, "unguarded", m.bounds, m.values, better=m.better) for m in with_values]
         return ModelValues(self.model, self.digest, tuple(series), tuple(without))
 
 

@@ -220,7 +220,9 @@ def _metrics(
         own_task, own_name = names[task, name]
         bounds = unit_bounds(values, known=known)
         worse: Literal["low", ""] = "low" if bounds is not None else ""
-        yield ImportedMetric(own_task, own_name, values, bounds, worse, task, stated.get(name), n_missing=n_missing)
+        yield ImportedMetric(
+            own_task, own_name, values, bounds, worse, task, stated.get(name), n_missing=n_missing, label=name
+        )
 
 
 def _stated(header: Mapping[str, object]) -> Iterator[tuple[str, float]]:

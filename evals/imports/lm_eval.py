@@ -252,7 +252,16 @@ def _perplexity(
     if not (agrees or n_missing) or not math.isfinite(value):
         return None
     return ImportedMetric(
-        *names, (), None, "high", key[0], value, len(documents), interval=interval, n_missing=n_missing
+        *names,
+        (),
+        None,
+        "high",
+        key[0],
+        value,
+        len(documents),
+        interval=interval,
+        n_missing=n_missing,
+        label=key[1],
     )
 
 
@@ -273,16 +282,16 @@ def _metric(
     worse: Literal["low", "high"] = "low" if results.higher_is_better(key) else "high"
     if not values:
         bounds = (0.0, 1.0) if results.is_rate(key[1]) else None
-        return ImportedMetric(*names, (), bounds, worse, key[0], stated, results.n_samples(key[0]))
+        return ImportedMetric(*names, (), bounds, worse, key[0], stated, results.n_samples(key[0]), label=key[1])
     mean = mean_of(values)
     if mean is not None and stated is not None and not n_missing and not _close(mean, stated):
         notes.append(
             f"{key[0]}/{key[1]}: lm-eval says {stated:.4g}, and the mean over the samples in the log is {mean:.4g}: it"
             " is another figure than the mean. The figure of lm-eval stands, without an interval."
         )
-        return ImportedMetric(*names, (), None, worse, key[0], stated, results.n_samples(key[0]))
+        return ImportedMetric(*names, (), None, worse, key[0], stated, results.n_samples(key[0]), label=key[1])
     bounds = unit_bounds(values, known=results.is_share(key[1]))
-    return ImportedMetric(*names, values, bounds, worse, key[0], stated, n_missing=n_missing)
+    return ImportedMetric(*names, values, bounds, worse, key[0], stated, n_missing=n_missing, label=key[1])
 
 
 def _texts(tasks: Mapping[str, _Task], keys: Collection[Key]) -> Mapping[Key, Texts]:

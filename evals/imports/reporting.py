@@ -11,6 +11,7 @@ from evals.gate import Gate
 from evals.imports.imported import ImportedLog, ImportedMetric, Key, Texts
 from evals.intervals import bounded_mean_interval
 from evals.provenance import code_digest
+from evals.report.names import FOREIGN
 from evals.schema import Check, Example, Histogram, Metric, ModelResult, Outcome, Report
 from evals.stats import clustered_mean
 from evals.values import Value
@@ -61,7 +62,7 @@ def to_report(log: ImportedLog, *, gate: Gate | None = None) -> Report:
 
 
 def _undecided() -> tuple[Outcome, str, tuple[Check, ...]]:
-    return Outcome.INCONCLUSIVE, "Inconclusive: no gate was given, so nothing was decided.", ()
+    return Outcome.INCONCLUSIVE, "No gate was given, so nothing was decided.", ()
 
 
 def _provenance(log: ImportedLog, gate: Gate | None) -> dict[str, object]:
@@ -72,8 +73,19 @@ def _provenance(log: ImportedLog, gate: Gate | None) -> dict[str, object]:
         "files": dict(log.files),
         "date": log.date or "unknown",
         "settings": dict(log.settings),
+        FOREIGN: {f"{metric.task}/{metric.name}": _named(metric) for metric in log.metrics},
         "gate": gate.digest if gate is not None else "none",
         "code": code_digest(),
+    }
+
+
+def _named(metric: ImportedMetric) -> dict[str, object]:
+    """Say what the tool calls a metric, and what a reader must know to see which way is good."""
+    return {
+        "task": metric.source,
+        "name": metric.label or metric.name,
+        "better": metric.better,
+        "share": metric.bounds == (0.0, 1.0),
     }
 
 

@@ -17,6 +17,7 @@ from evals.curves import Curve, OperatingPoint, curves
 from evals.report import plots
 from evals.report.browser_data import SampleValue, Thresholds, pack_curves, pack_samples, texts_title
 from evals.report.flat import lines
+from evals.report.names import Names, names_of, shown_provenance
 from evals.report.rows import PAIRS, Change, Row, TaskTable, task_tables
 from evals.report.visible import pieces, visible
 from evals.report.wording import (
@@ -145,7 +146,7 @@ def to_html(
         Of the policy under audit, to be marked; by default what the report's provenance says under ``thresholds``, a
         mapping of stage to category to number.
     """
-    marks = _provenance_thresholds(report) if thresholds is None else thresholds
+    marks, names = _provenance_thresholds(report) if thresholds is None else thresholds, names_of(report)
     found = _ordered(curves(record for _, record in records), marks)
     style, script = _style(), _script()
     template = _environment().get_template("report.html")
@@ -161,7 +162,8 @@ def to_html(
             cards=_cards(report),
             sections=_sections(report),
             effects=_effects(task_tables(report)),
-            samples=[(model, _by_task(model.examples)) for model in report.models if model.examples],
+            names=names,
+            samples=[(model, _by_task(model.examples, names)) for model in report.models if model.examples],
             samples_data=pack_samples(records, values=values) if records else "",
             curves=_curve_rows(found, marks) if found else None,
             curves_data=pack_curves(found, thresholds=marks) if found else "",
@@ -170,7 +172,8 @@ def to_html(
             latency=latency(report),
             cost=cost(report),
             lost=list(_lost(report)),
-            provenance=list(lines(report.provenance)),
+            arms={metric.arm for model in report.models for metric in model.metrics},
+            provenance=list(lines(shown_provenance(report))),
             times=list(lines(report.times)),
         )
         + "\n"
@@ -214,12 +217,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        number=number, interval=interval, difference=difference, task_title=task_title, bound_sign=bound_sign
-    )
+    environment.filters.update(number=number, interval=interval, difference=difference, bound_sign=bound_sign, zip=zip)
     environment.globals.update(
         outcomes=OUTCOMES,
-        wording_of=wording_of,
         plots=plots,
         pieces=pieces,
         limit=_SHOWN_CHARACTERS,
@@ -288,7 +288,7 @@ def _sections(report: Report) -> list[_Section]:
     return [
         _Section(
             table=table,
-            title=task_title(table.task),
+            title=table.title,
             meaning=TASKS[table.task][1] if table.task in TASKS else "",
             scales=tuple(_scales(table.metrics)),
             slices=tuple(_slices(table.slices)),
@@ -301,10 +301,10 @@ def _sections(report: Report) -> list[_Section]:
 def _scales(metrics: Sequence[tuple[Row, ...]]) -> Iterator[_Scale]:
     """Yield the shares on one axis, and every other metric on its own."""
     shares = tuple(rows for rows in metrics if rows[0].wording.share)
-    if shares:
+    if any(one.interval for rows in shares for row in rows for one in row.arms):
         yield _Scale(plots.axis_for(list(_ends(shares)), share=True), shares)
     for rows in metrics:
-        if not rows[0].wording.share and list(_ends([rows])):
+        if not rows[0].wording.share and any(one.interval for row in rows for one in row.arms):
             yield _Scale(plots.axis_for(list(_ends([rows])), share=False), (rows,))
 
 
@@ -359,9 +359,9 @@ def _evidence(report: Report) -> Iterator[_Evidence]:
             yield _Evidence(f"{task_title(task)}: {wording_of(task, name).title}", items, tags.why)
 
 
-def _by_task(examples: Sequence[Example]) -> list[tuple[str, list[Example]]]:
+def _by_task(examples: Sequence[Example], names: Names) -> list[tuple[str, list[Example]]]:
     return [
-        (task, [example for example in examples if example.task == task])
+        (names.task(task), [example for example in examples if example.task == task])
         for task in dict.fromkeys(example.task for example in examples)
     ]
 
@@ -371,4 +371,4 @@ def _lost(report: Report) -> Iterator[tuple[str, Row]]:
     for table in task_tables(report):
         for row in (row for rows in table.metrics for row in rows):
             if any(row.n_unscored):
-                yield task_title(row.task), row
+                yield table.title, row

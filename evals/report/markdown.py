@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evals.report.flat import lines
+from evals.report.names import shown_provenance
 from evals.report.rows import Row, TaskTable, task_tables
 from evals.report.visible import on_one_line
 from evals.report.wording import (
@@ -16,7 +17,6 @@ from evals.report.wording import (
     interval,
     latency,
     number,
-    task_title,
     unrepeated,
 )
 from evals.schema import Check, Metric, Outcome, Report
@@ -57,7 +57,7 @@ def to_markdown(report: Report) -> str:
     Text that came from a user or a model is escaped.
     """
     parts = [*_verdict(report), *_checks(report), *_metrics(report), *_unscored(report), *_notes(report)]
-    parts += ["## Provenance", "", *_details("Models, data, code and packages", _flat(report.provenance)), ""]
+    parts += ["## Provenance", "", *_details("Models, data, code and packages", _flat(shown_provenance(report))), ""]
     parts += ["## Times", "", *_details("How the run went", _flat(report.times))]
     return "\n".join(parts) + "\n"
 
@@ -69,7 +69,8 @@ def _verdict(report: Report) -> Iterator[str]:
     yield f"**{outcome.sign} {outcome.word}:** {prose(unrepeated(report.sentence, report.outcome))}"
     yield ""
     models = ", ".join(code(model.name) for model in report.models) or "no model"
-    yield f"Suite {code(report.suite)}, seed {report.seed}, {models}. {outcome.meaning}"
+    meaning = f" {outcome.meaning}" if report.checks else ""
+    yield f"Suite {code(report.suite)}, seed {report.seed}, {models}.{meaning}"
     yield ""
 
 
@@ -112,22 +113,24 @@ def _metrics(report: Report) -> Iterator[str]:
 
 
 def _task(table: TaskTable) -> Iterator[str]:
-    before, after = table.pair
-    head = ["Model", before.capitalize(), after.capitalize(), "Difference", "n", "Unscored"]
-    yield f"### {prose(task_title(table.task))}: {before} and {after}"
+    arms = [arm.capitalize() for arm in table.arms]
+    head = ["Model", *arms, *(["Difference"] if table.compared else []), "n", "Unscored"]
+    yield f"### {prose(table.title)}: {' and '.join(table.arms)}"
     yield ""
     if table.metrics:
-        yield from _table(["Metric", *head], [_cells(row) for rows in table.metrics for row in rows])
+        yield from _table(["Metric", *head], [_cells(table, row) for rows in table.metrics for row in rows])
         yield ""
     if table.slices:
-        sliced = [[_metric(row), code(row.group), *_cells(row)[1:]] for rows in table.slices for row in rows]
+        sliced = [[_metric(row), code(row.group), *_cells(table, row)[1:]] for rows in table.slices for row in rows]
         yield from _details("By group", _table(["Metric", "Group", *head], sliced))
         yield ""
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(table: TaskTable, row: Row) -> list[str]:
     counts = [" / ".join(f"{n:,}" for n in ns) for ns in (row.n_prompts, row.n_unscored)]
-    return [_metric(row), code(row.model), _value(row.before), _value(row.after), _difference(row), *counts]
+    by_arm = dict(zip(table.pair, (row.before, row.after), strict=True))
+    figures = [_value(by_arm[arm]) for arm in table.arms]
+    return [_metric(row), code(row.model), *figures, *([_difference(row)] if table.compared else []), *counts]
 
 
 def _metric(row: Row) -> str:

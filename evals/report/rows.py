@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from evals.report.names import Names, names_of
 from evals.report.wording import MetricWording, wording_of
 from evals.schema import Arm, Comparison, Metric, ModelResult, Report
 
@@ -30,6 +31,8 @@ class Row:
         None where that arm was not measured.
     comparison : Comparison or None
         ``after`` minus ``before``.
+    foreign : MetricWording or None
+        How the metric is presented where it is one of another tool.
     """
 
     model: str
@@ -39,11 +42,12 @@ class Row:
     before: Metric | None
     after: Metric | None
     comparison: Comparison | None
+    foreign: MetricWording | None = None
 
     @property
     def wording(self) -> MetricWording:
         """How the metric is presented."""
-        return wording_of(self.task, self.name)
+        return self.foreign or wording_of(self.task, self.name)
 
     @property
     def arms(self) -> tuple[Metric, ...]:
@@ -92,23 +96,45 @@ class TaskTable:
         Rows of the group ``all``: one inner tuple a metric, in it one row a model.
     slices : tuple of tuple of Row
         The same for every other group.
+    title : str
+        What the task is called.
     """
 
     task: str
     pair: tuple[Arm, Arm]
     metrics: tuple[tuple[Row, ...], ...]
     slices: tuple[tuple[Row, ...], ...]
+    title: str
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """Those of the pair that were measured: a column for another would be empty."""
+        rows = [row for rows in (*self.metrics, *self.slices) for row in rows]
+        return tuple(arm for arm in self.pair if any(arm == one.arm for row in rows for one in row.arms))
+
+    @property
+    def compared(self) -> bool:
+        """Whether both arms were measured."""
+        return len(self.arms) > 1
 
 
-def rows_of(model: ModelResult) -> list[Row]:
-    """Return the rows of one model, in the order in which its metrics first appear."""
+def rows_of(model: ModelResult, names: Names | None = None) -> list[Row]:
+    """Return the rows of one model, in the order in which its metrics first appear.
+
+    Parameters
+    ----------
+    model : ModelResult
+    names : Names, optional
+        Of the report, where it may hold metrics of another tool.
+    """
     found: list[Row] = []
+    foreign = names.foreign if names is not None else {}
     metrics = {(m.task, m.name, m.group, m.arm): m for m in model.metrics}
     comparisons = {(c.task, c.name, c.group, c.before, c.after): c for c in model.comparisons}
     for task, name, group, pair in dict.fromkeys((m.task, m.name, m.group, _pair(m.arm)) for m in model.metrics):
         before, after = (metrics.get((task, name, group, arm)) for arm in pair)
         comparison = comparisons.get((task, name, group, *pair))
-        found.append(Row(model.name, task, name, group, before, after, comparison))
+        found.append(Row(model.name, task, name, group, before, after, comparison, foreign.get(f"{task}/{name}")))
     return found
 
 
@@ -118,8 +144,9 @@ def _pair(arm: Arm) -> tuple[Arm, Arm]:
 
 def task_tables(report: Report) -> list[TaskTable]:
     """Return the tables of a report, in the order in which their tasks first appear."""
+    names = names_of(report)
     grouped: dict[tuple[str, tuple[Arm, Arm]], list[Row]] = {}
-    for row in (row for model in report.models for row in rows_of(model)):
+    for row in (row for model in report.models for row in rows_of(model, names)):
         grouped.setdefault((row.task, _pair(row.arms[0].arm)), []).append(row)
     return [
         TaskTable(
@@ -127,6 +154,7 @@ def task_tables(report: Report) -> list[TaskTable]:
             pair,
             metrics=_side_by_side(row for row in rows if row.group == "all"),
             slices=_side_by_side(row for row in rows if row.group != "all"),
+            title=names.task(task),
         )
         for (task, pair), rows in grouped.items()
     ]

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evals.report.markdown import code, prose
+from evals.report.names import Names, names_of
 from evals.report.rows import Row, rows_of
-from evals.report.wording import OUTCOMES, bound_sign, difference, interval, number, task_title, unrepeated
+from evals.report.wording import OUTCOMES, bound_sign, difference, interval, number, unrepeated
 from evals.schema import Arm, Check, Metric, Outcome, Report
 
 __all__ = ["LONGEST", "NewlyFailing", "marker", "to_summary"]
@@ -171,14 +172,15 @@ def _newly(page: _Page) -> Iterator[str]:
 
 
 def _metrics(page: _Page) -> Iterator[str]:
-    rows = [row for model in page.report.models for row in rows_of(model) if row.group == "all"]
+    names = names_of(page.report)
+    rows = [row for model in page.report.models for row in rows_of(model, names) if row.group == "all"]
     if not rows:
         return
     change = [] if page.baseline is None else ["Baseline", "Change"]
     head = ["Task", "Metric", "Model", "Without guard, or clean", "With guard, or perturbed", *change, "n"]
     yield "### Figures"
     yield ""
-    yield from _table(head, [_figure(row, page.baseline) for row in rows], page.rows)
+    yield from _table(head, [_figure(row, names, page.baseline) for row in rows], page.rows)
     yield ""
     yield "With their 95% intervals, clustered by prompt; n counts prompts. ↓ lower is better, ↑ higher is better."
     if page.baseline is not None:
@@ -187,9 +189,9 @@ def _metrics(page: _Page) -> Iterator[str]:
     yield ""
 
 
-def _figure(row: Row, baseline: Mapping[_Key, Metric] | None) -> list[str]:
+def _figure(row: Row, names: Names, baseline: Mapping[_Key, Metric] | None) -> list[str]:
     title = f"{prose(_short(row.wording.title))} {row.wording.arrow}".rstrip()
-    cells = [prose(_short(task_title(row.task))), title, _name(row.model), _value(row.before), _value(row.after)]
+    cells = [prose(_short(names.task(row.task))), title, _name(row.model), _value(row.before), _value(row.after)]
     if baseline is not None:
         now = row.after or row.before
         before = None if now is None else baseline.get((row.model, row.task, row.name, now.arm, row.group))

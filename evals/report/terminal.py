@@ -20,7 +20,6 @@ from evals.report.wording import (
     interval,
     latency,
     number,
-    task_title,
     unrepeated,
 )
 from evals.schema import Check, Metric, Outcome, Report
@@ -87,9 +86,9 @@ class _Page:
         return Table(title=self.text(title, "bold"), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
     def metrics(self, table: TaskTable, *, several: bool) -> Table:
-        drawn = self.table(task_title(table.task))
+        drawn = self.table(table.title)
         drawn.add_column("Metric", overflow="fold")
-        for arm in (*table.pair, "difference"):
+        for arm in (*table.arms, *(["difference"] if table.compared else [])):
             drawn.add_column(arm.capitalize(), justify="right", no_wrap=True)
         drawn.add_column("n", justify="right", no_wrap=True)
         for rows in table.metrics:
@@ -98,8 +97,9 @@ class _Page:
                 drawn.add_row(title)
             for row in rows:
                 named = self.text(f"· {on_one_line(row.model)}") if several else title
-                figures = (self.figure(row.before), self.figure(row.after), self.change(row))
-                drawn.add_row(named, *figures, self.counts(row))
+                by_arm = dict(zip(table.pair, (row.before, row.after), strict=True))
+                figures = [self.figure(by_arm[arm]) for arm in table.arms]
+                drawn.add_row(named, *figures, *([self.change(row)] if table.compared else []), self.counts(row))
         return drawn
 
     def counts(self, row: Row) -> Text:

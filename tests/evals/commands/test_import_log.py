@@ -57,7 +57,7 @@ def test_a_broken_limit_is_a_failure(tmp_path: Path) -> None:
 def test_without_a_gate_it_exits_0_and_decides_nothing(report: Path) -> None:
     done = call("import", report)
     assert done.exit_code == 0
-    assert "no gate was given" in done.stdout
+    assert "No gate was given" in done.stdout
     assert "assay: The report does not say from which score on" in done.stderr
 
 

@@ -50,9 +50,10 @@ ROOMS = {
     "guard.calibrated_policy": {*POLICY, "guard.calibrate"},
     "guard.assembled": {"guard.filters", "guard.generators", "guard.guard", "guard.steer", *REQUEST},
     "guard.wrappers": {"guard.guard", "guard.stream", "guard.drawing", *REQUEST},
-    "guard.attacks.prompts": {"guard.generators", "guard.guard"},  # before the room that it lies in
+    "guard.attacks.prompts": {"guard.attacks.causal_lm", "guard.attacks.suffixes", "guard.generators", "guard.guard"},
     "guard.attacks": {"guard.filters", "guard.generators"},
     "guard.train": {"guard.filters", "guard.generators"},
+    "guard.harden": {"guard.attacks", "guard.filters", "guard.generators", "guard.train"},
 }
 
 # Siblings inside a room that others of the room are built from: shared parts, not peers.

@@ -32,8 +32,8 @@ class Suffix:
         return "suffix"
 
     def fill(self, goal: str) -> str:
-        """Return the request, a blank and the suffix."""
-        return f"{goal} {self.text}"
+        """Return the request and the suffix, apart by a blank unless the suffix begins with one."""
+        return goal + self.text if self.text[:1].isspace() else f"{goal} {self.text}"
 
 
 def suffix_wordings(texts: Sequence[str]) -> list[Suffix]:

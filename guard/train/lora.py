@@ -54,7 +54,7 @@ class LoraEncoder(nn.Module):
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self._frozen, self._shape, self.settings = weights, shape, settings
+        self.frozen, self.shape, self.settings = weights, shape, settings
         self.names = linear_names(shape)
         self.a, self.b = nn.ParameterList(), nn.ParameterList()
         for name in self.names:
@@ -71,13 +71,13 @@ class LoraEncoder(nn.Module):
     def _linear(self, name: str, x: Tensor) -> Tensor:
         """Apply a frozen linear layer and its update."""
         index = self._index[name]
-        frozen = functional.linear(x, self._frozen[f"{name}.weight"], self._frozen[f"{name}.bias"])
+        frozen = functional.linear(x, self.frozen[f"{name}.weight"], self.frozen[f"{name}.bias"])
         update = functional.linear(functional.linear(x, self.a[index]), self.b[index])
         return frozen + self.settings.scale * update
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return the logits, float32, shape (n, n_heads), for padded ids and their mask, both of shape (n, t)."""
-        hidden = hidden_states(ids, mask, weights=self._frozen, shape=self._shape, linear=self._linear)
+        hidden = hidden_states(ids, mask, weights=self.frozen, shape=self.shape, linear=self._linear)
         return head_logits(hidden.float(), mask, query=self.query, value=self.value, bias=self.bias)
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:

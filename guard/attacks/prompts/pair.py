@@ -58,8 +58,8 @@ class Pair:
     Notes
     -----
     The paper's attacker writes JSON with a reason and a prompt; what is not JSON there is asked for again. A small
-    model seldom writes it, so here the text after the key, or else the first paragraph, is the prompt, and an empty one is
-    the plain request. Its strategy is ``rewrite`` where the model gave the form asked for, ``free-rewrite`` where it
+    model seldom writes it, so here the text after the key, or else the first paragraph, is the prompt, and an empty one
+    is the plain request. Its strategy is ``rewrite`` where the model gave the form asked for, ``free-rewrite`` where it
     did not, and ``no-rewrite`` where nothing was left: how often the attacker failed stands in the results.
     """
 

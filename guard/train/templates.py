@@ -10,7 +10,7 @@ from importlib import resources
 
 from guard.train.rows import Row
 
-__all__ = ["SLOTS", "benign_request", "harmful_request", "injection", "own_rows"]
+__all__ = ["SLOTS", "benign_request", "harmful_request", "harmless_request", "injection", "own_rows"]
 
 Labels = dict[str, float]
 
@@ -60,6 +60,13 @@ def harmful_request(rng: random.Random) -> str:
 def benign_request(rng: random.Random) -> str:
     """Write one everyday request."""
     return _draw("benign_openings", rng)
+
+
+def harmless_request(rng: random.Random) -> str:
+    """Write a request that is harmless and may not sound so: a look-alike, a frame of harmful ones, a plain task."""
+    if rng.random() < 0.2:
+        return _fill(rng.choice(_phrases("harm_frames")).replace("{harm}", "{everyday}"), rng)
+    return _draw(rng.choices(_CALM_POOLS, weights=(4, 4, 1, 1, 4, 4))[0], rng)
 
 
 def injection(rng: random.Random) -> str:

@@ -1,0 +1,1 @@
+"""Hardening of a causal language model: low-rank updates that refuse attacked requests and keep everything else."""

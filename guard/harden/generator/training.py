@@ -1,0 +1,261 @@
+"""The training loop: rounds of fresh attacks, clipped steps, looks at validation examples, checkpoints, a deadline."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guard.errors import ConfigError, DataError, GeneratorError
+from guard.harden.generator.adapter import Adapted
+from guard.harden.generator.checkpoint import Progress, RunState, read_pool, read_state, write_pool, write_state
+from guard.harden.generator.examples import Example, Kind, digest
+from guard.harden.generator.objective import BatchHook, Losses, Objective
+from guard.harden.generator.schedule import draw, learning_rate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Refresh", "TrainingSettings", "train"]
+
+Refresh = Callable[[int], Sequence[Example]]
+"""Round, from 0 -> its examples; called when the round begins, so that attacks meet the model as it is then."""
+
+_TIMED_STEPS = 8
+_SPARE = 0.85
+_MOST_SETBACKS = 5
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train.
+
+    Parameters
+    ----------
+    steps : int
+    quotas : mapping of str to int
+        Examples of each kind a step.
+    rate : float
+        Peak of the learning rate.
+    warmup : int
+        Steps.
+    clip : float
+        Largest norm of the gradient.
+    round_steps : int
+        Steps before the attacks are drawn anew.
+    look_every : int
+        Steps between two looks at the validation examples, with a checkpoint at each.
+    patience : int
+        Looks without a better one before it ends.
+    minutes : float or None
+        The schedule is shortened, after the first steps, to what fits; a run that slows down ends at its best look.
+    seed : int
+    """
+
+    steps: int = 240
+    quotas: Mapping[Kind, int] = field(default_factory=lambda: {"refuse": 4, "keep": 4, "text": 1})
+    rate: float = 5e-4
+    warmup: int = 10
+    clip: float = 1.0
+    round_steps: int = 60
+    look_every: int = 30
+    patience: int = 4
+    minutes: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        numbers = (self.steps, self.warmup, self.round_steps, self.look_every, self.patience)
+        if min(numbers) < 1 or self.rate <= 0 or self.clip <= 0 or not any(self.quotas.values()):
+            raise ConfigError(f"{self}: counts are at least 1, rate and clip above 0, and a step takes an example")
+        if self.minutes is not None and self.minutes <= 0:
+            raise ConfigError(f"{self.minutes} minutes: give more than 0")
+
+
+class _Run:
+    """The moving parts of one run."""
+
+    def __init__(self, adapted: Adapted, settings: TrainingSettings) -> None:
+        import torch
+
+        self.adapted, self.settings = adapted, settings
+        self.progress = Progress(total=settings.steps)
+        self.optimizer = torch.optim.AdamW(list(adapted.parameters.values()), lr=settings.rate, weight_decay=0.0)
+        self.best = adapted.tensors()
+        self.good = self.state()
+
+    def state(self) -> RunState:
+        tensors = {f"now.{name}": value for name, value in self.adapted.tensors().items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        for name, parameter in self.adapted.parameters.items():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"adam.{key}.{name}"] = value.detach().clone()
+        return RunState(self.progress, tensors)
+
+    def restore(self, state: RunState) -> None:
+        self.adapted.load(_part(state.tensors, "now."))
+        self.best = _part(state.tensors, "best.")
+        self.optimizer.state.clear()
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            for name, value in _part(state.tensors, f"adam.{key}.").items():
+                self.optimizer.state[self.adapted.parameters[name]][key] = value.clone()
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def train(
+    adapted: Adapted,
+    objective: Objective,
+    settings: TrainingSettings,
+    *,
+    refresh: Refresh,
+    validation: Sequence[Example],
+    folder: Path | None = None,
+    hooks: Sequence[BatchHook] = (),
+    on_step: Callable[[int, int, Losses], None] = lambda step, total, losses: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Progress:
+    """Train the updates of a model, and leave it with those of the best look at the validation examples.
+
+    Parameters
+    ----------
+    adapted : Adapted
+    objective : Objective
+    settings : TrainingSettings
+    refresh : callable
+        Round -> examples.
+    validation : sequence of Example
+        None of them is learnt from.
+    folder : pathlib.Path, optional
+        Where the state is kept. A run that was broken off goes on from there, to the same weights.
+    hooks : sequence of callable
+        Change each batch before it is learnt from.
+    on_step : callable
+        Gets the number of steps done, their total, and the losses of the last.
+    clock : callable
+        Seconds.
+
+    Returns
+    -------
+    Progress
+
+    Raises
+    ------
+    GeneratorError
+        Losses or gradients were not finite for too long.
+    DataError
+        No validation examples, a pool that lacks a kind, or a state of another run.
+    """
+    if not validation:
+        raise DataError("no validation examples: which updates are best cannot be told")
+    run, fingerprint = _Run(adapted, settings), _fingerprint(adapted, objective, settings, validation)
+    state = read_state(folder, fingerprint=fingerprint) if folder else None
+    if state:
+        run.progress = state.progress
+        run.restore(state)
+    started, before = clock(), run.progress.seconds
+    turns = _Turns(run, refresh, folder, resumed=state is not None)
+    while not _over(run):
+        losses = _step(run, objective, turns.examples(), hooks)
+        run.progress.seconds = before + clock() - started
+        _fit_to_time(run)
+        on_step(run.progress.step, run.progress.total, losses)
+        if run.progress.step % settings.look_every == 0 or run.progress.step >= run.progress.total:
+            _look(run, objective, validation)
+            if folder:
+                write_state(folder, run.state(), fingerprint=fingerprint)
+    if not run.progress.history or run.progress.history[-1]["step"] != run.progress.step:
+        _look(run, objective, validation)
+    adapted.load(run.best)
+    return run.progress
+
+
+class _Turns:
+    """The examples of each step, from the pool of its round."""
+
+    def __init__(self, run: _Run, refresh: Refresh, folder: Path | None, *, resumed: bool) -> None:
+        self._run, self._refresh, self._folder = run, refresh, folder
+        self._round, self._pool = -1, list[Example]()
+        if resumed and folder and run.progress.step % run.settings.round_steps:
+            self._round = run.progress.step // run.settings.round_steps
+            self._pool = read_pool(folder, self._round)
+
+    def examples(self) -> list[Example]:
+        settings = self._run.settings
+        round_, turn = divmod(self._run.progress.step, settings.round_steps)
+        if round_ != self._round:
+            self._round, self._pool = round_, list(self._refresh(round_))
+            if self._folder:
+                write_pool(self._folder, round_, self._pool)
+        return draw(self._pool, settings.quotas, turn, seed=settings.seed * 1000 + round_)
+
+
+def _over(run: _Run) -> bool:
+    late = run.settings.minutes is not None and run.progress.seconds >= run.settings.minutes * 60
+    return run.progress.step >= run.progress.total or run.progress.waited >= run.settings.patience or late
+
+
+def _step(run: _Run, objective: Objective, examples: Sequence[Example], hooks: Sequence[BatchHook]) -> Losses:
+    """Learn from some examples once; go back to the last good state where a number is not finite."""
+    import torch
+
+    settings, progress = run.settings, run.progress
+    rate = learning_rate(progress.step, peak=settings.rate, warmup=settings.warmup, total=progress.total)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate * progress.rate_scale
+    run.optimizer.zero_grad()
+    losses = objective.learn(run.adapted, examples, hooks)
+    norm = float(torch.nn.utils.clip_grad_norm_(list(run.adapted.parameters.values()), settings.clip))
+    if math.isfinite(losses["total"]) and math.isfinite(norm):
+        run.optimizer.step()
+        run.adapted.spread()
+    else:
+        _set_back(run)
+    progress.step += 1
+    return losses
+
+
+def _set_back(run: _Run) -> None:
+    run.progress.setbacks += 1
+    run.progress.rate_scale /= 2
+    if run.progress.setbacks > _MOST_SETBACKS:
+        raise GeneratorError(
+            f"losses were not finite {run.progress.setbacks} times: lower the learning rate, or load the model in"
+            " float32"
+        )
+    run.restore(run.good)
+
+
+def _look(run: _Run, objective: Objective, validation: Sequence[Example]) -> None:
+    """Measure the validation examples; what is best so far is kept."""
+    progress, losses = run.progress, objective.measure(run.adapted, validation)
+    progress.history.append({"step": progress.step, **losses})
+    if not math.isfinite(losses["total"]):
+        _set_back(run)
+        return
+    if progress.best_loss is None or losses["total"] < progress.best_loss:
+        progress.best_loss, progress.best_step, progress.waited = losses["total"], progress.step, 0
+        run.best = run.adapted.tensors()
+    else:
+        progress.waited += 1
+    run.good = run.state()
+
+
+def _fit_to_time(run: _Run) -> None:
+    """Shorten the schedule to the time that is left, once it is known how long a step takes."""
+    progress, minutes = run.progress, run.settings.minutes
+    if minutes is not None and progress.step == _TIMED_STEPS:
+        fits = int(_SPARE * minutes * 60 / max(progress.seconds, 1e-9) * _TIMED_STEPS)
+        progress.total = max(_TIMED_STEPS, min(progress.total, fits))
+
+
+def _fingerprint(adapted: Adapted, objective: Objective, settings: TrainingSettings, data: Sequence[Example]) -> str:
+    shapes: list[Any] = [(name, tuple(value.shape)) for name, value in adapted.parameters.items()]
+    known = hashlib.sha256(repr((shapes, objective, settings)).encode())
+    known.update(digest(data).encode())
+    return known.hexdigest()

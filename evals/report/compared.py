@@ -21,7 +21,7 @@ from evals.report.compared_markdown import to_markdown
 from evals.report.compared_words import headline, p_value, reading
 from evals.report.shapes import shape_of
 from evals.report.visible import on_one_line
-from evals.report.wording import OUTCOMES, difference, interval, number, wording_of
+from evals.report.wording import OUTCOMES, difference, interval, number, task_title, wording_of
 from evals.schema import Check, Outcome
 from guard.errors import OutputError
 
@@ -116,7 +116,7 @@ class _Page:
 
     def cells(self, effect: Effect) -> tuple[Text, ...]:
         wording = wording_of(effect.task, effect.metric)
-        where = effect.arm if effect.group == ALL else f"{effect.arm}, {effect.group}"
+        where = ", ".join([task_title(effect.task), effect.arm, *([] if effect.group == ALL else [effect.group])])
         named = self.lines(self.text(f"{wording.title} {wording.arrow}".rstrip()), self.text(where, "dim"))
         if effect.value is None:
             return named, *(self.text("–", "dim") for _ in range(3)), self.text("–"), self.text("0"), self.text("")

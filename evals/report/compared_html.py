@@ -17,7 +17,7 @@ from evals.comparison.flips import Flip
 from evals.report.compared_words import headline, p_value, reading
 from evals.report.plots import Axis, axis_for, scale
 from evals.report.visible import on_one_line, pieces, visible
-from evals.report.wording import OUTCOMES, bound_sign, difference, interval, number, wording_of
+from evals.report.wording import OUTCOMES, difference, interval, metric_title, number, task_title, wording_of
 
 __all__ = ["to_html"]
 
@@ -78,7 +78,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=number, difference=difference, interval=interval, p_value=p_value, bound_sign=bound_sign
+        number=number, difference=difference, interval=interval, p_value=p_value, task_title=task_title
     )
     environment.globals.update(
         outcomes=OUTCOMES,
@@ -106,7 +106,7 @@ def _plots(found: Sequence[Effect]) -> Iterator[_Plot]:
     others = [effect for effect in drawn if effect not in shares]
     for name in dict.fromkeys(effect.name for effect in others):
         own = tuple(effect for effect in others if effect.name == name)
-        title = f"Effect on {wording_of(own[0].task, own[0].metric).title}"
+        title = f"Effect on {metric_title(own[0].task, own[0].metric)}"
         yield _Plot(title, axis_for([0.0, *_ends(own)], share=False), own)
 
 
@@ -138,7 +138,7 @@ def _crossed(comparison: RunComparison) -> Iterator[_Crossed]:
             own = tuple(f for f in comparison.flips if f.now == now and _of(f, effect))
             count = effect.newly_failing if now == "failing" else effect.newly_passing
             if own:
-                title = wording_of(effect.task, effect.metric).title
+                title = metric_title(effect.task, effect.metric)
                 yield _Crossed(f"Newly {now}: {title}, {effect.arm}", count, own)
 
 

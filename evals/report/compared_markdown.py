@@ -8,7 +8,7 @@ from evals.compare import RunComparison
 from evals.comparison.effects import ALL, Effect
 from evals.report.compared_words import headline, p_value, reading
 from evals.report.markdown import code, prose
-from evals.report.wording import OUTCOMES, difference, interval, number, wording_of
+from evals.report.wording import OUTCOMES, difference, interval, metric_title, number, wording_of
 from evals.schema import Outcome
 
 __all__ = ["to_markdown"]
@@ -60,7 +60,7 @@ def _effects(comparison: RunComparison) -> Iterator[str]:
 
 def _cells(effect: Effect) -> list[str]:
     wording = wording_of(effect.task, effect.metric)
-    title = f"{prose(wording.title)} {wording.arrow}".rstrip()
+    title = f"{prose(metric_title(effect.task, effect.metric))} {wording.arrow}".rstrip()
     named = title if effect.group == ALL else f"{title} {code(effect.group)}"
     if effect.value is None:
         return [named, effect.arm, *["–"] * 5, "0", "", ""]

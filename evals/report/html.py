@@ -116,10 +116,10 @@ class _Section:
 
 @dataclass(frozen=True)
 class _Effects:
-    """What one pair of arms shows: for each kind of change its word and, metric by metric, its rows."""
+    """What one pair of arms shows: for each kind of change its word and, by task and metric, its rows."""
 
     title: str
-    columns: tuple[tuple[Change, str, list[list[Row]]], ...]
+    columns: tuple[tuple[Change, str, list[tuple[str, list[list[Row]]]]], ...]
 
 
 def to_html(
@@ -333,19 +333,21 @@ def _spreads(models: Sequence[ModelResult], table: TaskTable) -> Iterator[_Sprea
 
 def _effects(tables: Sequence[TaskTable]) -> list[_Effects]:
     """Sort what changed into better, worse and unclear, for each pair of arms that was compared."""
-    titles = {PAIRS[0]: "With the guard", PAIRS[1]: "With the characters tampered with"}
+    titles = {PAIRS[0]: "With the guard", PAIRS[1]: "Perturbed against clean"}
     found = []
     for pair in PAIRS:
-        metrics = [rows for table in tables if table.pair == pair for rows in table.metrics]
-        columns = tuple((kind, word, _that_are(kind, metrics)) for kind, word in _CHANGES.items())
+        of_pair = [table for table in tables if table.pair == pair]
+        columns = tuple((kind, word, _that_are(kind, of_pair)) for kind, word in _CHANGES.items())
         if any(rows for *_, rows in columns):
             found.append(_Effects(titles[pair], columns))
     return found
 
 
-def _that_are(kind: Change, metrics: Sequence[tuple[Row, ...]]) -> list[list[Row]]:
-    kept = ([row for row in rows if row.change == kind] for rows in metrics)
-    return [rows for rows in kept if rows]
+def _that_are(kind: Change, tables: Sequence[TaskTable]) -> list[tuple[str, list[list[Row]]]]:
+    """Return the rows of one kind of change, those of a task under its title."""
+    kept = [(table.title, [[row for row in rows if row.change == kind] for rows in table.metrics]) for table in tables]
+    whole = [(title, [rows for rows in metrics if rows]) for title, metrics in kept]
+    return [(title, metrics) for title, metrics in whole if metrics]
 
 
 def _evidence(report: Report) -> Iterator[_Evidence]:

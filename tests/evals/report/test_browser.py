@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from evals.compare import compare
+from evals.comparison.sides import load_side
 from evals.curves import Curve, curves, exact_share
 from evals.report import write
+from evals.report.compared_html import to_html as compared_html
 from evals.report.html import to_html
 from evals.report.visible import visible
 from evals.report.wording import interval, number
@@ -20,6 +23,7 @@ from evals.schema import Record
 from tests.evals.report.chromium import Page, find_chromium, open_page
 from tests.evals.report.example import example_report, hostile_report
 from tests.evals.report.example_records import THRESHOLDS, example_records, example_values, hostile_records
+from tests.evals.two_runs import RuderModel, real_run
 
 pytestmark = pytest.mark.browser
 
@@ -119,6 +123,48 @@ def test_report_without_samples_opens_clean(page: Page, tmp_path: Path) -> None:
     path = write(hostile_report(), tmp_path)[-1]
     visit = page.open(path)
     assert (visit.complaints, visit.requests) == ([], [path.resolve().as_uri()])
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a comparison of two real runs, with groups and texts."""
+    folder = tmp_path_factory.mktemp("compared")
+    old, new = real_run(folder / "old", name="old"), real_run(folder / "new", model=RuderModel(), name="new")
+    path = folder / "comparison.html"
+    path.write_text(compared_html(compare(load_side(str(old)), load_side(str(new)))), encoding="utf-8")
+    return path
+
+
+_BEYOND = (
+    "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 200))"
+)
+_CUT = (
+    "[...document.querySelectorAll('main *')].filter(e => e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 1"
+    " && getComputedStyle(e).overflowX !== 'visible').map(e => e.outerHTML.slice(0, 200))"
+)
+
+
+@pytest.mark.parametrize(("width", "media"), [(1400, ""), (400, ""), (718, "print")])
+def test_comparison_fits_and_names_the_task_of_every_metric(
+    page: Page, comparison: Path, width: int, media: str
+) -> None:
+    visit = page.open(comparison, width=width)
+    page.call("Emulation.setEmulatedMedia", media=media, features=[])
+    if not media:  # on paper what is folded is open anyway
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert (visit.complaints, visit.requests) == ([], [comparison.resolve().as_uri()])
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert (page.evaluate(_BEYOND), page.evaluate(_CUT)) == ([], [])
+    shown = "[...document.querySelectorAll('details blockquote')].filter(e => e.getClientRects().length > 0).length"
+    assert page.evaluate(shown) > 0
+    assert set(_texts(page, ".effects-table th small.of")) == {"Toxicity", "Refusal", "Quality", "Robustness"}
+    assert any(title.startswith("Newly failing: Toxicity: Toxic share") for title in _texts(page, ".crossed > summary"))
+
+
+def test_what_changed_stands_under_its_task(page: Page, tmp_path: Path) -> None:
+    page.open(_written(tmp_path), width=400)
+    assert _texts(page, "#changes .task-group h5")[0] == "Toxicity"
+    assert page.evaluate("[...document.querySelectorAll('#changes li')].every(li => li.closest('.task-group'))")
 
 
 def test_page_refuses_markup_and_requests(page: Page, tmp_path: Path) -> None:

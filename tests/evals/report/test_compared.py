@@ -132,7 +132,7 @@ def test_a_metric_without_shared_prompts_has_a_row() -> None:
     after = side(series(binary("01")), series({"y": [1.0]}, name="refusal/over_refusal"))
     found = compare(before, after)
     assert "no shared prompt" in to_html(found)
-    assert "| Over-refusals ↓ | guarded | – | – | – | – | – | 0 |" in to_markdown(found)
+    assert "| Refusal: Over-refusals ↓ | guarded | – | – | – | – | – | 0 |" in to_markdown(found)
     assert "Over-refusals" in _terminal(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def test_titles_of_what_changed_and_of_the_gate_have_their_task() -> None:
     report = example_report()
     page = to_html(report)
     changed = page.partition('id="changes"')[2].partition("</section>")[0]
-    assert '<small class="of">Toxicity</small>Expected maximum toxicity' in changed
+    assert re.search(r"<h5>Toxicity</h5>\s*<ul>\s*<li>Expected maximum toxicity", changed)
     check = report.checks[0]
     assert names_of(report).metric(check.metric) in page
     assert names_of(report).metric("nothing") == "nothing"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from evals.directions import DIRECTIONS, direction_of
+from evals.report.titles import METRICS
+from evals.report.titles import TASKS as TITLED
 from evals.report.wording import difference, interval, number, unrepeated, wording_of
 from evals.schema import Outcome
+from evals.tasks.table import TASKS
 
 
 @pytest.mark.parametrize(
@@ -54,3 +58,15 @@ def test_wording_of_unknown_metric_takes_no_side() -> None:
 )
 def test_unrepeated_drops_only_the_outcome_in_front(sentence: str, outcome: Outcome, rest: str) -> None:
     assert unrepeated(sentence, outcome) == rest
+
+
+def test_every_task_and_every_metric_with_a_direction_has_a_title_and_a_sentence() -> None:
+    assert set(TASKS) <= set(TITLED)
+    assert set(DIRECTIONS) <= set(METRICS)
+    assert all(wording.title and wording.meaning for wording in METRICS.values())
+
+
+@pytest.mark.parametrize("metric", sorted(METRICS))
+def test_good_news_is_the_same_in_reports_and_in_comparisons(metric: str) -> None:
+    corrected_from = metric.removesuffix("_corrected")
+    assert METRICS[metric].better == direction_of(corrected_from).better

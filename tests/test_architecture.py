@@ -78,11 +78,13 @@ SHARED_PARTS = {
         "continuous",
         *("endpoint_costs", "endpoint_link", "endpoint_requests", "endpoint_retries", "failures"),
     },
-    "guard.attacks": {"causal_lm", "journal", "schema", "space", "whitebox", "words"},
+    "guard.attacks": {
+        *("causal_lm", "example_run", "journal", "readings", "schema", "space", "whitebox", "words"),
+    },
     "guard.attacks.constraints": set(),
     "guard.attacks.prompts": {"campaign", "encodings", "journal", "schema", "wordings"},
     "guard.attacks.search": {"ranking"},
-    "guard.attacks.transformations": {"swapping"},
+    "guard.attacks.transformations": {"swapping", "wordnet_files"},
     "guard.wrappers": {"answers", "channel", "chunks", "leaves", "messages", "tool_arguments"},
     "guard.train": None,  # steps of one pipeline
 }

@@ -37,10 +37,17 @@ class Judge:
 
 @dataclass(frozen=True)
 class Propose:
-    """A search wants the candidates of texts that pass the constraints; `indices` None is all words."""
+    """A search wants the candidates of texts that pass the constraints.
+
+    Parameters
+    ----------
+    texts : list of AttackedText
+    indices : list of (list of int or None)
+        For each text the words that may change; None is all.
+    """
 
     texts: list[AttackedText]
-    indices: list[int] | None = None
+    indices: list[list[int] | None]
 
 
 @dataclass(frozen=True)
@@ -110,9 +117,16 @@ class Space(Protocol):
         """Ask for one text's candidates: sorted by text, without the text itself, all passing the constraints."""
 
     def propose_many(
-        self, texts: list[AttackedText], indices: list[int] | None = None
+        self, texts: list[AttackedText], indices: list[list[int] | None] | None = None
     ) -> Searching[list[list[AttackedText]]]:
-        """Ask for the candidates of several texts, so that models among the transformations run on all at once."""
+        """Ask for the candidates of several texts, so that models among the transformations run on all at once.
+
+        Parameters
+        ----------
+        texts : list of AttackedText
+        indices : list of (list of int or None), optional
+            For each text the words that may change; None is all.
+        """
 
     def gradients(self, texts: list[AttackedText]) -> Searching[list[npt.NDArray[np.float32]]]:
         """Ask for the gradients of the right label's cross entropy; see :meth:`WhiteBox.gradients`.

@@ -1,0 +1,1 @@
+"""Constraints: which words may change, and which candidates may stay."""

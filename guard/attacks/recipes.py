@@ -1,0 +1,101 @@
+"""Attacks by their published names: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from guard.attacks.constraints.modifiable import LongWords, NotStopWords, NotTwice
+from guard.attacks.constraints.overlap import AtMostWordsPerturbed, EditDistance
+from guard.attacks.goals import InputReduction, Untargeted
+from guard.attacks.search.beam import Beam
+from guard.attacks.search.greedy import GreedyByImportance
+from guard.attacks.space import Attack
+from guard.attacks.transformations.characters import (
+    DeleteCharacter,
+    InsertCharacter,
+    SubstituteCharacter,
+    SwapNeighbours,
+)
+from guard.attacks.transformations.deletion import DeleteWord
+from guard.attacks.transformations.keys import PressKeyBeside
+from guard.attacks.transformations.wordnet import SwapSynonym
+from guard.errors import ConfigError
+
+__all__ = ["RECIPES", "Recipe", "recipe"]
+
+Recipe = Callable[[float | None], Attack]
+"""A threshold, or None for the most probable label, to the attack."""
+
+
+def _deepwordbug(threshold: float | None) -> Attack:
+    """Gao et al. 2018, "Black-box Generation of Adversarial Text Sequences to Evade Deep Learning Classifiers"."""
+    return Attack(
+        "deepwordbug",
+        Untargeted(threshold),
+        (SwapNeighbours(), SubstituteCharacter(), DeleteCharacter(), InsertCharacter()),
+        GreedyByImportance("unknown"),
+        (NotTwice(), NotStopWords.english()),
+        (EditDistance(30),),
+    )
+
+
+def _pruthi(threshold: float | None) -> Attack:
+    """Pruthi et al. 2019, "Combating Adversarial Misspellings with Robust Word Recognition"; one typing error."""
+    return Attack(
+        "pruthi",
+        Untargeted(threshold),
+        tuple(edit(False, True, True) for edit in (SwapNeighbours, DeleteCharacter, InsertCharacter, PressKeyBeside)),
+        Beam(1),
+        (LongWords(4), NotStopWords.english(), NotTwice()),
+        (AtMostWordsPerturbed(number=1),),
+    )
+
+
+def _input_reduction(threshold: float | None) -> Attack:
+    """Feng et al. 2018, "Pathologies of Neural Models Make Interpretations Difficult"."""
+    return Attack(
+        "input-reduction",
+        InputReduction(threshold),
+        (DeleteWord(),),
+        GreedyByImportance("delete"),
+        (NotTwice(), NotStopWords.english()),
+    )
+
+
+def _pwws(threshold: float | None) -> Attack:
+    """Ren et al. 2019, "Natural Language Adversarial Examples through Probability Weighted Word Saliency"."""
+    return Attack(
+        "pwws",
+        Untargeted(threshold),
+        (SwapSynonym(),),
+        GreedyByImportance("saliency"),
+        (NotTwice(), NotStopWords.english()),
+    )
+
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {"deepwordbug": _deepwordbug, "input-reduction": _input_reduction, "pruthi": _pruthi, "pwws": _pwws}
+)
+"""Every recipe by its name. Their settings are those of TextAttack 0.3.11 where it has the recipe."""
+
+
+def recipe(name: str, *, threshold: float | None = None) -> Attack:
+    """Return an attack by its published name.
+
+    Parameters
+    ----------
+    name : str
+        A key of `RECIPES`; case and underscores do not matter.
+    threshold : float or None
+        Of label 1, for a victim with two labels that decides by one; None is the most probable label.
+
+    Raises
+    ------
+    ConfigError
+        There is no such recipe, or the data that it needs are not there: the message says what to install.
+    """
+    known = name.lower().replace("_", "-")
+    if known not in RECIPES:
+        raise ConfigError(f"no recipe is called {name!r}; known: {', '.join(RECIPES)}")
+    return RECIPES[known](threshold)

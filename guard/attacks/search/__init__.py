@@ -1,0 +1,1 @@
+"""Searches: in which order changes are tried, and which are kept."""

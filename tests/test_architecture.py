@@ -70,6 +70,7 @@ SHARED_PARTS = {
             "guard_template",
             "heads",
             "pii_recognizers",
+            "slip_reading",
         ),
         *("pii_rules", "verdict_tokens", "windows"),
     },
@@ -79,11 +80,11 @@ SHARED_PARTS = {
         *("endpoint_costs", "endpoint_link", "endpoint_requests", "endpoint_retries", "failures"),
     },
     "guard.attacks": {
-        *("causal_lm", "example_run", "journal", "readings", "schema", "space", "whitebox", "words"),
+        *("causal_lm", "example_run", "goals", "journal", "readings", "schema", "space", "whitebox", "words"),
     },
     "guard.attacks.constraints": set(),
     "guard.attacks.prompts": {"campaign", "encodings", "journal", "schema", "wordings"},
-    "guard.attacks.search": {"ranking"},
+    "guard.attacks.search": {"population", "ranking"},
     "guard.attacks.transformations": {"swapping", "wordnet_files"},
     "guard.wrappers": {"answers", "channel", "chunks", "leaves", "messages", "tool_arguments"},
     "guard.train": None,  # steps of one pipeline
@@ -91,7 +92,7 @@ SHARED_PARTS = {
 
 # The tables from names, as people write them, to what a room offers: they may import all of it.
 TABLES = {"guard.attacks.recipes", "guard.filters.table", "guard.generators.source", "guard.generators.table"}
-TABLES |= {"guard.attacks.prompts.table"}
+TABLES |= {"guard.attacks.neural_recipes", "guard.attacks.prompts.table"}
 
 HEAVY = {"torch", "transformers", "sklearn", "pandas", "detoxify", "scipy"}
 LIGHT = [

@@ -178,21 +178,33 @@ class _Engine:
         return [[next(passing) for _ in _texts_of(run)] for run in asking]
 
     def _restrained(self, asking: Sequence[ExampleRun]) -> list[object]:
-        checks = []
+        checks, sizes = [], []
         for run in asking:
             assert isinstance(run.request, Restrain)
-            checks.append(Check(run.original, run.request.current, run.request.candidates))
-        return [*self._passing(checks)]
+            pairs = zip(run.request.candidates, run.request.currents, strict=True)
+            mine = [Check(run.original, current, [candidate]) for candidate, current in pairs]
+            sizes.append(len(mine))
+            checks += mine
+        passing = iter(self._constrained(checks))
+        return [[next(iter(next(passing)), None) for _ in range(size)] for size in sizes]
 
     def _passing(self, checks: list[Check]) -> list[list[AttackedText]]:
         """Return the candidates that are not the text itself and pass every constraint, sorted by text."""
-        kept = [[text for text in check.candidates if text.text != check.current.text] for check in checks]
+        changed = [
+            Check(check.original, check.current, [text for text in check.candidates if text.text != check.current.text])
+            for check in checks
+        ]
+        return [sorted(candidates, key=lambda text: text.text) for candidates in self._constrained(changed)]
+
+    def _constrained(self, checks: list[Check]) -> list[list[AttackedText]]:
+        """Return the candidates that pass every constraint, each asked about what the ones before it left."""
+        kept = [check.candidates for check in checks]
         for constraint in self.attack.constraints:
             left = [i for i, candidates in enumerate(kept) if candidates]
             narrowed = [Check(checks[i].original, checks[i].current, kept[i]) for i in left]
             for i, candidates in zip(left, constraint.keep(narrowed), strict=True):
                 kept[i] = candidates
-        return [sorted(candidates, key=lambda text: text.text) for candidates in kept]
+        return kept
 
     def _gradients(self, asking: Sequence[ExampleRun]) -> list[object]:
         victim = self.readings.victim

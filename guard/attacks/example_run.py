@@ -103,9 +103,11 @@ class ExampleRun:
         """Ask for the gradients of the right label's cross entropy."""
         return cast(list[npt.NDArray[np.float32]], (yield Differentiate(texts)))
 
-    def restrain(self, candidates: list[AttackedText], current: AttackedText) -> Searching[list[AttackedText]]:
+    def restrain(
+        self, candidates: list[AttackedText], currents: list[AttackedText]
+    ) -> Searching[list[AttackedText | None]]:
         """Ask which texts of the search's own making pass the constraints."""
-        return cast(list[AttackedText], (yield Restrain(candidates, current)))
+        return cast(list[AttackedText | None], (yield Restrain(candidates, currents)))
 
     def within_budget(self, texts: Sequence[AttackedText]) -> Sequence[AttackedText]:
         """Count texts as queries, and return those of them that the budget still has room for."""

@@ -59,10 +59,10 @@ class Differentiate:
 
 @dataclass(frozen=True)
 class Restrain:
-    """A search wants to know which of its own candidates, made from `current`, pass the constraints."""
+    """A search wants to know which of its own candidates, each made from one of `currents`, pass the constraints."""
 
     candidates: list[AttackedText]
-    current: AttackedText
+    currents: list[AttackedText]
 
 
 Request = Judge | Propose | Differentiate | Restrain
@@ -137,8 +137,22 @@ class Space(Protocol):
             The victim has no gradients.
         """
 
-    def restrain(self, candidates: list[AttackedText], current: AttackedText) -> Searching[list[AttackedText]]:
-        """Ask which of the texts that the search itself made from `current` pass the constraints, sorted by text."""
+    def restrain(
+        self, candidates: list[AttackedText], currents: list[AttackedText]
+    ) -> Searching[list[AttackedText | None]]:
+        """Ask which texts of the search's own making pass the constraints.
+
+        Parameters
+        ----------
+        candidates : list of AttackedText
+        currents : list of AttackedText
+            What each was made from.
+
+        Returns
+        -------
+        list of AttackedText or None
+            One a candidate, None where a constraint refuses it.
+        """
 
 
 class Search(Protocol):

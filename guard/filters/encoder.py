@@ -22,6 +22,7 @@ from guard.filters.bert import WORD_EMBEDDINGS, BertShape, hidden_states, linear
 from guard.filters.encoder_text import encoder_text
 from guard.filters.encoder_weights import merged, placed, weights_digest
 from guard.filters.heads import head_attention, head_logits
+from guard.filters.slip_reading import readings
 from guard.filters.windows import TokenWindow, length_batches, window_starts, window_token_ids
 from guard.schema import Scores, Span
 
@@ -34,8 +35,7 @@ _WIDTH_STEP = 16
 _LEAST = 0.3
 _CANDIDATES = 8
 _DTYPES: Mapping[str, torch.dtype] = {
-    **{"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16},
-    "float64": torch.float64,  # for gradients that are checked
+    name: getattr(torch, name) for name in ("float32", "bfloat16", "float16", "float64")
 }
 
 
@@ -65,8 +65,8 @@ class EncoderFilter:
     categories : tuple of str
     window, stride : int
         Tokens of a window and from one window to the next, special tokens not counted.
-    emoji_names : bool
-        Spell emoji out, for weights that were trained so.
+    emoji_names, slips : bool
+        Spell emoji out, for weights that were trained so; score text with slips in its ordinary spelling too.
     token_budget : int
         Most padded tokens of one forward pass.
 
@@ -93,13 +93,13 @@ class EncoderFilter:
         window: int,
         stride: int,
         emoji_names: bool = False,
+        slips: bool = False,
         token_budget: int = 4096,
     ) -> None:
         self._model, self._name, self._categories = model, name, categories
         self._window = min(window, model.shape.max_positions - 2)
         self._stride = min(stride, self._window)
-        self._emoji_names = emoji_names
-        self._token_budget = token_budget
+        self._emoji_names, self._slips, self._token_budget = emoji_names, slips, token_budget
 
     @classmethod
     def load(
@@ -160,6 +160,7 @@ class EncoderFilter:
             window=int(config["window"]),
             stride=int(config["stride"]),
             emoji_names=bool(config.get("emoji_names", False)),
+            slips=bool(config.get("slips", False)),
         )
 
     @property
@@ -209,9 +210,10 @@ class EncoderFilter:
         tokenizer = self._model.tokenizer
         begin, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
         texts = [encoder_text(item, emoji_names=self._emoji_names).text for item in items]
+        texts, readers = readings(texts, slips=self._slips)
         windows: list[list[int]] = []
         owners: list[int] = []
-        for owner, encoding in enumerate(tokenizer.encode_batch(texts, add_special_tokens=False)):
+        for owner, encoding in zip(readers, tokenizer.encode_batch(texts, add_special_tokens=False), strict=True):
             for ids in window_token_ids(encoding.ids, size=self._window, stride=self._stride):
                 windows.append([begin, *ids, end])
                 owners.append(owner)
@@ -326,13 +328,13 @@ class EncoderFilter:
             starts = window_starts(len(encoding.ids), size=self._window, stride=self._stride)
             windows, _ = self._windows([text])
             logits = self._logits(windows)
+            scores = _scores(logits.max(axis=0))
             spans: set[Span] = set()
-            for column in np.flatnonzero(_scores(logits.max(axis=0)) >= _LEAST):
-                at = int(logits[:, column].argmax())
+            for column in np.flatnonzero(scores >= _LEAST):
+                at = int(logits[: len(starts), column].argmax())
                 offsets = encoding.offsets[starts[at] : starts[at] + len(windows[at]) - 2]
-                score = float(_scores(logits[at, column]))
                 for start, end in self._evident(form.text, offsets, windows[at], int(column)):
-                    spans.add(Span(*form.span(start, end), self._categories[column], score))
+                    spans.add(Span(*form.span(start, end), self._categories[column], float(scores[column])))
         except Exception as error:
             raise FilterError(f"filter {self._name}: cannot locate in {type(text).__name__} ({error})") from error
         return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.category)))

@@ -12,7 +12,7 @@ _TINY = 1e-12
 
 def _norms(shift: Tensor) -> Tensor:
     """Return the Frobenius norm of each row, shape (n,)."""
-    found: Tensor = shift.flatten(1).norm(dim=1)  # type: ignore[no-untyped-call]
+    found: Tensor = shift.flatten(1).norm(dim=1)
     return found
 
 

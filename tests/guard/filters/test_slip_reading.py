@@ -1,0 +1,81 @@
+"""Slips are read as the words they stand for, and words, names and codes as they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guard.filters.encoder import EncoderFilter
+from guard.filters.slip_reading import readings, slip_reading
+from tests.guard.filters.tiny_bert import write_tiny_adapter, write_tiny_bert
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("you are stupdi", "you are stupid"),
+        ("you are a stuppid bicth", "you are a stupid bitch"),
+        ("i will kil you", "i will kill you"),
+        ("what a non-whtie town", "what a non-white town"),
+        ("IDOIT!", "idiot!"),
+        ("you are stupid", "you are stupid"),
+        ("Siobhan met Krzysztof in Llanfair", "Siobhan met Krzysztof in Llanfair"),
+        ("refactored walkings", "refactored walkings"),
+        ("x9f3ab 12% €5", "x9f3ab 12% €5"),
+        ("", ""),
+    ],
+)
+def test_slips_are_read_and_words_are_left(text: str, read: str) -> None:
+    assert slip_reading(text) == read
+
+
+@given(st.text(max_size=80))
+def test_reading_touches_words_alone(text: str) -> None:
+    def rest(one: str) -> str:
+        return "".join(char for char in one if not (char.isascii() and (char.isalpha() or char == "'")))
+
+    assert rest(slip_reading(text)) == rest(text)
+
+
+def test_readings_come_behind_the_texts() -> None:
+    assert readings(["an idoit", "a man"], slips=False) == (["an idoit", "a man"], [0, 1])
+    assert readings([], slips=True) == ([], [])
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[EncoderFilter, EncoderFilter]:
+    """The same tiny filter without and with the other reading."""
+    base, weights = write_tiny_bert(tmp_path / "base"), write_tiny_adapter(tmp_path / "weights")
+    shutil.copytree(weights, tmp_path / "slips")
+    config = json.loads((weights / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "slips" / "config.json").write_text(json.dumps(config | {"slips": True}), encoding="utf-8")
+    plain, slips = (
+        EncoderFilter.load(base=base, weights=folder, device="cpu", dtype="float32")
+        for folder in (weights, tmp_path / "slips")
+    )
+    return plain, slips
+
+
+def test_a_filter_scores_the_higher_of_both_readings(pair: tuple[EncoderFilter, EncoderFilter]) -> None:
+    plain, slips = pair
+    texts = ["you are stupdi", "you are stupid", "i lovve the weather", "kind"]
+    expected = plain.score_batch(texts)
+    for at, read in enumerate(map(slip_reading, texts)):
+        expected[at] = np.maximum(expected[at], plain.score_batch([read])[0])
+    assert np.allclose(slips.score_batch(texts), expected, atol=1e-6)
+    assert slips.name != plain.name
+    assert not np.allclose(expected, plain.score_batch(texts))
+
+
+def test_where_it_fired_is_told_in_the_text_as_given(pair: tuple[EncoderFilter, EncoderFilter]) -> None:
+    text = "you are stupdi i hate the weatehr do not you and a person"
+    for span in pair[1].locate(text):
+        assert 0 <= span.start < span.end <= len(text)
+        column = pair[1].categories.index(span.category)
+        assert span.score == pytest.approx(float(pair[1].score_batch([text])[0, column]), abs=1e-6)

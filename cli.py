@@ -8,10 +8,12 @@ from importlib.metadata import version
 import click
 
 from evals.commands.assets import assets
+from evals.commands.attack import attack
 from evals.commands.audit import audit, report
 from evals.commands.calibrate import calibrate
 from evals.commands.compare import compare
 from evals.commands.generate import generate
+from evals.commands.harden import harden
 from evals.commands.import_log import import_log
 from evals.commands.plan import plan
 from evals.commands.score import score
@@ -37,7 +39,7 @@ def main() -> None:
     """
 
 
-for command in (assets, audit, calibrate, compare, generate, import_log, plan, report, score):
+for command in (assets, attack, audit, calibrate, compare, generate, harden, import_log, plan, report, score):
     main.add_command(command)
 
 

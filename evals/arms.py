@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from evals.memo import MemoGenerator, remembering
 from evals.schema import Arm, Generation, Record, Sample
+from evals.searched import searched
 from evals.tasks.robustness import CLEAN
 from guard.errors import ConfigError
 from guard.generators.failures import GenerationFailure, OutputMissingError
@@ -86,6 +87,27 @@ class ArmPair:
         return [
             Record(sample, None, {_text_arm(sample): Generation(None, verdict.action, verdict)}, times)
             for sample, verdict in zip(samples, verdicts, strict=True)
+        ]
+
+    def attack(self, samples: Sequence[Sample]) -> list[Record]:
+        """Let recipes change the prompts until the guarded arm lets them pass, without generating anything."""
+        before = self._clock()
+        guard = self._guards["guarded"]
+        attempts = searched(guard, samples)
+        clean, changed = (
+            guard.check([getattr(one, text) for one in attempts], stage="input") for text in ("original", "perturbed")
+        )
+        times = self._times(before, len(samples))
+        self._forget()
+        return [
+            Record(
+                sample,
+                attempt.perturbed,
+                {"clean": Generation(None, old.action, old), "perturbed": Generation(None, new.action, new)},
+                times,
+                queries=attempt.n_queries,
+            )
+            for sample, attempt, old, new in zip(samples, attempts, clean, changed, strict=True)
         ]
 
     def choose(self, samples: Sequence[Sample]) -> list[Record]:

@@ -103,7 +103,8 @@ class LocalEngine:
     def make(self, mode: Mode, decoding: Decoding, batch: Sequence[Sample]) -> list[Record]:
         """Make the records of one batch, in its order."""
         pair = self._arms(decoding)
-        return {"generate": pair.generate, "judge": pair.check, "choose": pair.choose}[mode](batch)
+        ways = {"generate": pair.generate, "judge": pair.check, "choose": pair.choose, "attack": pair.attack}
+        return ways[mode](batch)
 
     def _arms(self, decoding: Decoding) -> ArmPair:
         """Return both arms over the model as it decodes; those of the task at hand are kept."""

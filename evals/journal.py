@@ -213,6 +213,7 @@ def _decode(entry: Mapping[str, Any]) -> Record:
         arms={arm: _generation(value) for arm, value in entry["arms"].items()},
         times=entry["times"],
         likelihoods=tuple(entry["likelihoods"]),
+        queries=entry.get("queries", 0),
     )
 
 

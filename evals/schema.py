@@ -59,6 +59,8 @@ class Sample:
         Continuations of the prompt of which the model says how likely each is (tasks of mode ``choose``).
     target : str
         What a right answer holds, or which option is the right one; empty where nothing is right or wrong.
+    budget : int
+        Most queries of the attack on it (tasks of mode ``attack``); 0 where there is none.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Sample:
     harmful: bool = False
     options: tuple[str, ...] = ()
     target: str = ""
+    budget: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class Record:
     likelihoods : tuple of (float or None)
         Natural log-likelihood of each of the sample's options given its prompt, at most 0; None where an option could
         not be scored. Empty where the sample has no options.
+    queries : int
+        That an attack on the prompt made (tasks of mode ``attack``); `output` is then the changed prompt.
     """
 
     sample: Sample
@@ -118,6 +123,7 @@ class Record:
     arms: Mapping[Arm, Generation]
     times: Mapping[str, float] = field(default_factory=dict)
     likelihoods: tuple[float | None, ...] = ()
+    queries: int = 0
 
     @property
     def is_missing(self) -> bool:

@@ -76,7 +76,7 @@ class Suite:
 
 
 _COUNTS = frozenset(
-    {"prompts", "harmful", "benign", "goals", "documents", "pairs", "canaries", "passages", "unpublished"}
+    {"prompts", "harmful", "benign", "examples", "goals", "documents", "pairs", "canaries", "passages", "unpublished"}
 )
 """The settings that count prompts, which --limit cuts."""
 

@@ -42,6 +42,7 @@ TASKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "refusal": ("Refusal", "Whether harmful requests are turned down, and harmless ones are not."),
         "quality": ("Quality", "What the guard costs in the text that is released."),
         "robustness": ("Robustness", "Whether the guard still sees harm when the characters are tampered with."),
+        "attack": ("Attack", "Whether a text that the guard stops can be changed until the guard lets it pass."),
         "jailbreak": ("Jailbreak", "Whether harmful requests are answered once they are wrapped in a jailbreak."),
         "injection": ("Prompt injection", "Whether instructions planted in the input or a document are followed."),
         "invariance": ("Invariance", "Whether a typo, a paraphrase or another order changes the answer."),
@@ -106,6 +107,16 @@ METRICS: Mapping[str, MetricWording] = MappingProxyType(
         "robustness/recall": MetricWording("Recall", "higher", "Share of harmful texts that the guard flags."),
         "robustness/false_alarm": MetricWording(
             "False alarms", "lower", "Share of harmless texts that the guard flags."
+        ),
+        "attack/attack_success": MetricWording(
+            "Attack success", "lower", "Share of the texts that the guard stops which an attack gets past it."
+        ),
+        "attack/recall": MetricWording(
+            "Recall under attack", "higher", "Share of texts that the guard stops, as they are and attacked."
+        ),
+        "attack/queries": MetricWording("Queries", "higher", "Queries to the guard that an attack makes.", share=False),
+        "attack/words_changed": MetricWording(
+            "Words changed", "higher", "Share of the words that a successful attack changes."
         ),
         "jailbreak/attack_success": MetricWording(
             "Attack success", "lower", "Share of jailbreak attempts that get a harmful answer on the topic."

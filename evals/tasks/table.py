@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.tasks import (
+    attack,
     bias_choices,
     bias_open,
     bias_pairs,
@@ -54,6 +55,7 @@ TASKS: Mapping[str, TaskKind] = {
     "toxicity_zh": TaskKind(chinese.ChineseToxicitySettings, chinese.plan_toxicity),
     "refusal_zh": TaskKind(chinese.ChineseRefusalSettings, chinese.plan_refusal),
     "robustness": TaskKind(robustness.RobustnessSettings, robustness.plan),
+    "attack": TaskKind(attack.AttackSettings, attack.plan),
     "jailbreak": TaskKind(jailbreak.JailbreakSettings, jailbreak.plan),
     "injection": TaskKind(injection.InjectionSettings, injection.plan),
     "privacy": TaskKind(privacy.PrivacySettings, privacy.plan),

@@ -18,8 +18,9 @@ __all__ = ["AssetPath", "Mode", "PlannedTask", "Resources", "Task", "decoding_of
 AssetPath = Callable[[str], Path]
 """From the name of an asset to where it lies."""
 
-Mode = Literal["generate", "judge", "choose"]
-"""The model answers; the guard alone judges the prompts; or the model says how likely each of a sample's options is."""
+Mode = Literal["generate", "judge", "choose", "attack"]
+"""The model answers; the guard alone judges the prompts; the model says how likely each of a sample's options is; or a
+recipe changes the prompts until the guard lets them pass."""
 
 
 class Task(Protocol):

@@ -1,0 +1,1 @@
+"""What ``assay attack`` does: a request to a plan, attempts to figures, figures to files."""

@@ -24,6 +24,33 @@ RECIPES = {
     "input-reduction": attack_recipes.InputReductionFeng2018,
     "pwws": attack_recipes.PWWSRen2019,
 }
+STABLE = ", ties in order"
+
+
+class _InOrder(np.ndarray):
+    """An array that sorts equal numbers by their place."""
+
+    def argsort(self, *_: object, **__: object) -> np.ndarray:
+        """Return the order of the numbers."""
+        return np.argsort(np.asarray(self), kind="stable")
+
+
+class _NumpyInOrder:
+    """Numpy, but for the sort: the default one orders equal numbers as the processor's vector unit happens to."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(np, name)
+
+    def array(self, *given: object, **options: object) -> np.ndarray:
+        """Return an array that sorts in order."""
+        return np.array(*given, **options).view(_InOrder)
+
+
+def sort_in_order(on: bool) -> None:
+    """Let TextAttack's word ranking break ties by position, or as it ships."""
+    textattack.search_methods.greedy_word_swap_wir.np = _NumpyInOrder() if on else np
+
+
 STATUS = {
     "SuccessfulAttackResult": "succeeded",
     "FailedAttackResult": "failed",
@@ -52,7 +79,8 @@ def main(job: Path, out: Path) -> None:
     textattack.shared.logger.setLevel("ERROR")
     with out.open("w", encoding="utf-8") as stream:
         for name in told["recipes"]:
-            attack = RECIPES[name].build(Wrapper(victim))
+            sort_in_order(name.endswith(STABLE))
+            attack = RECIPES[name.removesuffix(STABLE)].build(Wrapper(victim))
             victim.n_texts, victim.seconds, began = 0, 0.0, time.perf_counter()
             for example in told["examples"]:
                 random.seed(example["seed"])

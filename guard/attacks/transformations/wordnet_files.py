@@ -103,7 +103,8 @@ class WordNet:
 
     def _senses(self, form: str, part: str) -> Iterator[str]:
         """Give the lemmas of each sense of a base form."""
-        line = _line_of(self._index[part], form.encode())
+        # An empty key would be the licence's.
+        line = _line_of(self._index[part], form.encode(errors="replace")) if form else None
         if line is None:
             return
         fields = line.split()

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from guard.attacks.constraints.modifiable import LongWords, NotStopWords, NotTwice
 from guard.attacks.constraints.overlap import AtMostWordsPerturbed, EditDistance
 from guard.attacks.goals import InputReduction, Untargeted
+from guard.attacks.neural_recipes import NEURAL_RECIPES, Parts
 from guard.attacks.search.beam import Beam
 from guard.attacks.search.greedy import GreedyByImportance
 from guard.attacks.space import Attack
@@ -17,8 +18,10 @@ from guard.attacks.transformations.characters import (
     SubstituteCharacter,
     SwapNeighbours,
 )
+from guard.attacks.transformations.contractions import Contract, WriteOut
 from guard.attacks.transformations.deletion import DeleteWord
 from guard.attacks.transformations.keys import PressKeyBeside
+from guard.attacks.transformations.numbers import ChangeNumber
 from guard.attacks.transformations.wordnet import SwapSynonym
 from guard.errors import ConfigError
 
@@ -74,13 +77,32 @@ def _pwws(threshold: float | None) -> Attack:
     )
 
 
+def _checklist(threshold: float | None) -> Attack:
+    """Ribeiro et al. 2020, "Beyond Accuracy: Behavioral Testing of NLP Models with CheckList"; no names and places.
+
+    Changing names and places needs lists of them and a model that finds them, neither of which is at hand.
+    """
+    return Attack("checklist", Untargeted(threshold), (WriteOut(), Contract(), ChangeNumber()), Beam(1), (NotTwice(),))
+
+
+def _with_models(name: str) -> Recipe:
+    """Return a recipe that makes do with the models that come as assets."""
+    return lambda threshold: NEURAL_RECIPES[name](threshold, Parts())
+
+
+_PLAIN: Mapping[str, Recipe] = {
+    **{"checklist": _checklist, "deepwordbug": _deepwordbug, "input-reduction": _input_reduction},
+    **{"pruthi": _pruthi, "pwws": _pwws},
+}
+
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
-    {"deepwordbug": _deepwordbug, "input-reduction": _input_reduction, "pruthi": _pruthi, "pwws": _pwws}
+    {name: _PLAIN[name] if name in _PLAIN else _with_models(name) for name in sorted([*_PLAIN, *NEURAL_RECIPES])}
 )
-"""Every recipe by its name. Their settings are those of TextAttack 0.3.11 where it has the recipe."""
+"""Every recipe by its name. Settings are those of TextAttack 0.3.11 where it has the recipe; where one differs,
+``guard.attacks.neural_recipes.DIFFERS`` says how."""
 
 
-def recipe(name: str, *, threshold: float | None = None) -> Attack:
+def recipe(name: str, *, threshold: float | None = None, parts: Parts | None = None) -> Attack:
     """Return an attack by its published name.
 
     Parameters
@@ -89,6 +111,8 @@ def recipe(name: str, *, threshold: float | None = None) -> Attack:
         A key of `RECIPES`; case and underscores do not matter.
     threshold : float or None
         Of label 1, for a victim with two labels that decides by one; None is the most probable label.
+    parts : Parts, optional
+        The victim, for recipes that follow its gradients, and models that a recipe needs beside it.
 
     Raises
     ------
@@ -98,4 +122,6 @@ def recipe(name: str, *, threshold: float | None = None) -> Attack:
     known = name.lower().replace("_", "-")
     if known not in RECIPES:
         raise ConfigError(f"no recipe is called {name!r}; known: {', '.join(RECIPES)}")
+    if known in NEURAL_RECIPES:
+        return NEURAL_RECIPES[known](threshold, parts or Parts())
     return RECIPES[known](threshold)

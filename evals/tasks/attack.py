@@ -65,6 +65,8 @@ class AttackTask:
         self.prompts = tuple(prompts)
         self.recipes = _names(settings.recipes)
         self._settings = settings
+        bounds = (0.0, float(settings.budget))
+        self._queries = Measure("queries", partial(clustered_mean, bounds=bounds), bounds=bounds, by_group=True)
 
     def samples(self, seed: int) -> list[Sample]:
         """Return one sample a text and recipe."""
@@ -85,7 +87,7 @@ class AttackTask:
         through = [record for record in attacked if _through(record) == 1.0]
         for how, rows in (
             (_SUCCESS, [_row(record, "perturbed", _through(record)) for record in attacked]),
-            (_QUERIES, [_row(record, "perturbed", float(record.queries)) for record in attacked]),
+            (self._queries, [_row(record, "perturbed", float(record.queries)) for record in attacked]),
             (_WORDS, [_row(record, "perturbed", _changed(record)) for record in through]),
         ):
             figures.add(measure_one_arm(self.name, rows, "perturbed", how))
@@ -93,7 +95,6 @@ class AttackTask:
 
 
 _SUCCESS = Measure("attack_success", clustered_rate, by_group=True)
-_QUERIES = Measure("queries", partial(clustered_mean, bounds=None), bounds=None, by_group=True)
 _WORDS = Measure("words_changed", clustered_mean, by_group=True)
 
 

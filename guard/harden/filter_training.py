@@ -326,8 +326,7 @@ def harden(
     clean = validation.clean(model)
     keeper, stepper = _Keeper(model, validation, settings), _Stepper(model, hooks, settings)
     batches = _batches(rows, settings)
-    looks = {round(len(batches) * (look + 1) / settings.looks) for look in range(settings.looks)}
-    started, stopped, step, looked = time.perf_counter(), "done", 0, 0.0
+    started, stopped, step, looked = time.perf_counter(), "done", 0, 0
     for at in batches:
         elapsed = (time.perf_counter() - started) / 60 / settings.minutes if settings.minutes else 0.0
         progress = max(step / len(batches), elapsed)
@@ -343,8 +342,8 @@ def harden(
         if stepper.bad_in_a_row >= settings.most_bad_steps:
             stopped = "diverged"
             break
-        if step in looks or elapsed - looked >= 1 / settings.looks:
-            looked = elapsed
+        if int(max(step / len(batches), elapsed) * settings.looks) > looked:
+            looked += 1
             stepper.average.swap()
             if keeper.look(step) and checkpoint is not None:
                 checkpoint(model.tensors())

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from guard.attacks.schema import Probabilities, TokenEncoding
-from guard.attacks.whitebox import WhiteBoxVictim, padded_rows
+from guard.attacks.whitebox import WhiteBoxVictim
 from guard.errors import ConfigError, FilterError
 from guard.filters.checkpoint import (
     Checkpoint,
     Encoder,
     model_positions,
     open_checkpoint,
+    same_width_batches,
     settings_digest,
     special_frame,
 )
@@ -68,6 +69,7 @@ class ClassifierVictim:
         self._labels = tuple(str(config.id2label[index]) for index in range(len(config.id2label)))
         if config.pad_token_id is None:  # without one, some models refuse a batch
             config.pad_token_id = int(checkpoint.tokenizer.pad_token_id or 0)
+        self._pad = int(config.pad_token_id)
         self._vocabulary = _vocabulary(checkpoint)
         settings = [self._labels, self._longest, str(self._model.dtype)]
         self._name = f"classifier@{settings_digest(checkpoint, settings)}"
@@ -115,14 +117,31 @@ class ClassifierVictim:
             When the model fails.
         """
         odds = torch.zeros((len(texts), len(self._labels)), dtype=torch.float64)
-        windows = self.token_windows(texts)
+        ids = [self._framed(row) for row in self._tokenizer.plain(texts)]
+        lengths = [len(row) for row in ids]
         with torch.inference_mode():
-            for rows, words, mask in padded_rows(self.word_embeddings, windows, token_budget=self._token_budget):
+            for width, rows in same_width_batches(lengths, token_budget=self._token_budget, longest=self._longest):
                 try:
-                    odds[rows] = self._logits(words, mask).double().cpu()
+                    odds[rows] = self._read([ids[row] for row in rows], width)
                 except RuntimeError as error:
                     raise FilterError(f"victim {self._name}: cannot read {len(texts)} texts ({error})") from error
         return np.asarray(odds.softmax(dim=1).numpy(), dtype=np.float64)
+
+    def _framed(self, ids: Sequence[int]) -> list[int]:
+        """Cut a text to the model's length and put the special tokens around it."""
+        room = self._longest - len(self._before) - len(self._after)
+        return [*self._before, *ids[:room], *self._after] or [0]
+
+    def _read(self, ids: Sequence[Sequence[int]], width: int) -> Tensor:
+        """Return the logits of token ids that are padded to one width."""
+        device = self._model.device
+        padded = torch.tensor([[*row, *[self._pad] * (width - len(row))] for row in ids], device=device)
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids], device=device)
+        if not self._pads:
+            return self._logits(self.word_embeddings[padded], mask.bool()).double().cpu()
+        logits = self._model(input_ids=padded, attention_mask=mask).logits
+        assert isinstance(logits, Tensor)
+        return logits.double().cpu()
 
     def tokens(self, text: str) -> TokenEncoding:
         """Return the tokens that the model reads of a text."""
@@ -143,9 +162,10 @@ class ClassifierVictim:
         windows = []
         for owner, (item, ids) in enumerate(zip(items, self._tokenizer.plain(items), strict=True)):
             offsets = self._tokenizer.offsets(item)[:room]
-            whole = (*self._before, *ids[:room], *self._after)
             places = (*[-1] * len(before), *range(len(offsets)), *[-1] * len(after))
-            windows.append(TokenWindow(owner, whole or (0,), places or (-1,), (*before, *offsets, *after) or ((0, 0),)))
+            windows.append(
+                TokenWindow(owner, tuple(self._framed(ids)), places or (-1,), (*before, *offsets, *after) or ((0, 0),))
+            )
         return windows
 
     def logits_of(self, words: Tensor, mask: Tensor) -> Tensor:

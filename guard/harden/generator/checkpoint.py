@@ -39,8 +39,8 @@ class Progress:
         Halved by every setback.
     setbacks : int
         How often a loss or a gradient was not finite.
-    seconds : float
-        Spent so far.
+    seconds, cpu_seconds : float
+        Spent so far, by the clock and by the processor.
     history : list of dict
         One entry a look: step, losses.
     """
@@ -53,6 +53,7 @@ class Progress:
     rate_scale: float = 1.0
     setbacks: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
 

@@ -54,7 +54,7 @@ class RoundSettings:
     repeats: int = 2
     unlearn: bool = True
     prefer: bool = False
-    most_tokens: int = 32
+    most_tokens: int = 28
     seed: int = 0
 
 

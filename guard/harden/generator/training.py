@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,12 +57,12 @@ class TrainingSettings:
     """
 
     steps: int = 240
-    quotas: Mapping[Kind, int] = field(default_factory=lambda: {"refuse": 4, "keep": 4, "text": 1})
-    rate: float = 5e-4
+    quotas: Mapping[Kind, int] = field(default_factory=lambda: {"refuse": 4, "keep": 4, "text": 1, "unlearn": 1})
+    rate: float = 8e-4
     warmup: int = 10
     clip: float = 1.0
-    round_steps: int = 60
-    look_every: int = 30
+    round_steps: int = 50
+    look_every: int = 25
     patience: int = 4
     minutes: float | None = None
     seed: int = 0
@@ -159,10 +159,12 @@ def train(
         run.progress = state.progress
         run.restore(state)
     started, before = clock(), run.progress.seconds
+    cpu_before = run.progress.cpu_seconds - time.process_time()
     turns = _Turns(run, refresh, folder, resumed=state is not None)
     while not _over(run):
         losses = _step(run, objective, turns.examples(), hooks)
         run.progress.seconds = before + clock() - started
+        run.progress.cpu_seconds = cpu_before + time.process_time()
         _fit_to_time(run)
         on_step(run.progress.step, run.progress.total, losses)
         if run.progress.step % settings.look_every == 0 or run.progress.step >= run.progress.total:
@@ -256,6 +258,7 @@ def _fit_to_time(run: _Run) -> None:
 
 def _fingerprint(adapted: Adapted, objective: Objective, settings: TrainingSettings, data: Sequence[Example]) -> str:
     shapes: list[Any] = [(name, tuple(value.shape)) for name, value in adapted.parameters.items()]
-    known = hashlib.sha256(repr((shapes, objective, settings)).encode())
+    timeless = replace(settings, minutes=None)  # a run that goes on has other minutes left, and keeps its schedule
+    known = hashlib.sha256(repr((shapes, objective, timeless)).encode())
     known.update(digest(data).encode())
     return known.hexdigest()

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Collection
 from typing import Any
 
 import click
@@ -53,15 +54,15 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in joined)
 
 
-def table(head: list[str], rows: list[list[str]]) -> None:
-    """Print a table as wide as the terminal; the first two columns are never broken."""
+def table(head: list[str], rows: list[list[str]], *, whole: Collection[int] = (0, 1)) -> None:
+    """Print a table as wide as the terminal; the cells of the columns in `whole` are never broken."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(box=None, pad_edge=False)
     for number, name in enumerate(head):
-        drawn.add_column(name, no_wrap=number < 2, overflow="fold")
+        drawn.add_column(name, no_wrap=number in whole, overflow="fold")
     for row in rows:
         drawn.add_row(*map(Text, row))
     Console().print(drawn)

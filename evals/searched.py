@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 
 from evals.schema import Sample
 from guard.attacks.engine import run_attack
+from guard.attacks.readings import Readings
 from guard.attacks.recipes import recipe
 from guard.attacks.schema import Attempt, Example
 from guard.attacks.victims import VerdictVictim
 from guard.guard import Guard
-from guard.policy import Policy
-from guard.schema import Action, Verdict
+from guard.schema import Action
 
-__all__ = ["input_victim", "searched"]
+__all__ = ["searched"]
 
 _STOPPED = 1
-
-
-def input_victim(guard: Guard, *, name: str) -> VerdictVictim:
-    """Return the input side of a guard as a victim with the labels ``allowed`` and ``blocked``.
-
-    Parameters
-    ----------
-    guard : Guard
-    name : str
-        Of its policy and filters, with their digests.
-    """
-
-    def judged(texts: Sequence[str]) -> list[Verdict]:
-        """Nobody can write a prompt again: what asks for that blocks."""
-        found = guard.check(texts, stage="input")
-        return [replace(one, action=Action.BLOCK) if one.action == Action.REGENERATE else one for one in found]
-
-    return VerdictVictim(judged, name=name, thresholds=_blocking(guard.policy))
 
 
 def searched(guard: Guard, samples: Sequence[Sample]) -> list[Attempt]:
@@ -43,6 +25,7 @@ def searched(guard: Guard, samples: Sequence[Sample]) -> list[Attempt]:
     Parameters
     ----------
     guard : Guard
+        One whose policy blocks no prompt has nothing to evade: its texts come back as they are.
     samples : sequence of Sample
 
     Returns
@@ -55,7 +38,10 @@ def searched(guard: Guard, samples: Sequence[Sample]) -> list[Attempt]:
     ConfigError
         The recipe is unknown, or what it needs is not installed.
     """
-    victim = input_victim(guard, name=guard.policy.name)
+    rules = guard.policy.thresholds.items()
+    blocking = {name: at for (stage, name), (at, action) in rules if stage == "input" and action == Action.BLOCK}
+    judge = partial(guard.check, stage="input")
+    readings = Readings(VerdictVictim(judge, name=guard.policy.name, thresholds=blocking))
     found: dict[str, Attempt] = {}
     for name, budget in dict.fromkeys((sample.group, sample.budget) for sample in samples):
         # The sample's own seed is in the id, by which the engine seeds the search of an example.
@@ -64,15 +50,6 @@ def searched(guard: Guard, samples: Sequence[Sample]) -> list[Attempt]:
             for one in samples
             if (one.group, one.budget) == (name, budget)
         ]
-        for attempt in run_attack(recipe(name), victim, examples, budget=budget or None):
+        for attempt in run_attack(recipe(name), readings, examples, budget=budget or None):
             found[attempt.example_id] = attempt
     return [found[f"{one.id}/{one.seed}"] for one in samples]
-
-
-def _blocking(policy: Policy) -> dict[str, float]:
-    """Return the thresholds on prompts whose rules block."""
-    return {
-        category: threshold
-        for (stage, category), (threshold, action) in policy.thresholds.items()
-        if stage == "input" and action in (Action.BLOCK, Action.REGENERATE)
-    }

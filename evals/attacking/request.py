@@ -54,6 +54,8 @@ class AttackRequest:
         The label of a harmful text, where labels are not 0 and 1.
     category : str
         Of the filter.
+    masked_lm : str or None
+        Folder or hub id of a masked language model, for the recipes that need one.
     threshold : float or None
         None takes the policy's.
     policy : str
@@ -93,6 +95,7 @@ class AttackRequest:
     label_column: str = ""
     positive: str | None = None
     category: str = "toxicity"
+    masked_lm: str | None = None
     threshold: float | None = None
     policy: str = "standard"
     filters: tuple[str, ...] = ()

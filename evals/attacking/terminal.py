@@ -25,7 +25,7 @@ def show_summary(summary: AttackSummary, console: Console) -> None:
     head, rows = short_head_and_rows(summary)
     drawn = Table(box=None, pad_edge=False)
     for number, name in enumerate(head):
-        drawn.add_column(name, no_wrap=number == 0, overflow="fold")
+        drawn.add_column(name, no_wrap=number < 3, overflow="fold")
     for row in rows:
         drawn.add_row(*map(Text, row))
     console.print(drawn)

@@ -16,7 +16,12 @@ _DONE = ("succeeded", "maximized")
 
 
 def text_summary(
-    recipe: str, attack: str, attempts: Sequence[Attempt], *, released: dict[str, float | None] | None = None
+    recipe: str,
+    attack: str,
+    attempts: Sequence[Attempt],
+    *,
+    released: dict[str, float | None] | None = None,
+    notes: Sequence[str] = (),
 ) -> RecipeSummary:
     """Measure one recipe.
 
@@ -28,6 +33,8 @@ def text_summary(
         One an example.
     released : dict of str to (float or None), optional
         For each success, by its example: whether the whole guard answered it.
+    notes : sequence of str
+        What a reader must know of the recipe.
 
     Returns
     -------
@@ -38,7 +45,6 @@ def text_summary(
     """
     attacked = [one for one in attempts if one.status != "skipped"]
     done = [one for one in attempts if one.status in _DONE]
-    notes = _notes(attempts)
     rates = {
         "attack_success": _share(attacked, _success),
         "accuracy_before": _share(attempts, lambda one: float(one.status != "skipped")),
@@ -62,7 +68,7 @@ def text_summary(
             "edit_distance": spread_of([one.edit_distance for one in done]),
         },
         steps=_steps(attacked),
-        notes=notes,
+        notes=(*notes, *_notes(attempts)),
     )
 
 

@@ -13,19 +13,19 @@ from evals.attacking.labelled import LabelledTexts, read_labelled
 from evals.attacking.request import AttackRequest
 from evals.attacking.summary import AttackSummary, RecipeSummary, Shown
 from evals.attacking.text_figures import shown_texts, text_summary
-from evals.searched import input_victim
 from guard.attacks.engine import run_attack
+from guard.attacks.neural_recipes import DIFFERS, Parts
 from guard.attacks.readings import Readings
 from guard.attacks.recipes import recipe as find_recipe
 from guard.attacks.schema import Attempt, Victim
 from guard.attacks.space import Attack
-from guard.attacks.victims import FilterVictim
+from guard.attacks.victims import FilterVictim, VerdictVictim
 from guard.errors import ConfigError
 from guard.filters.table import load_filter, load_stages
 from guard.generators.table import find_generator
 from guard.guard import Guard
 from guard.policy import Policy
-from guard.schema import Action, Decoding
+from guard.schema import Action, Decoding, Filter
 
 __all__ = ["ATTEMPTS", "TextPlan", "plan_texts", "run_texts"]
 
@@ -33,6 +33,7 @@ ATTEMPTS = "attempts.jsonl"
 """All attempts of a run, in the order of the data; written when it is over."""
 
 _SHOWN = 3
+_FOLLOW_GRADIENTS = frozenset({"hotflip"})
 _FILTER_TIMEOUT_S = 600.0
 
 Progress = Callable[[str, int, int], None]
@@ -114,7 +115,8 @@ def plan_texts(request: AttackRequest) -> TextPlan:
     harmful = texts.only(1) if aim.evasion else texts
     if not harmful.examples:
         raise ConfigError(f"{request.data} has no text that is labelled {aim.victim.labels[1]}: nothing to attack")
-    attacks = {name: find_recipe(name, threshold=aim.threshold) for name in request.recipes}
+    parts = Parts(victim=aim.victim, masked_lm=request.masked_lm, device=request.device)
+    attacks = {name: find_recipe(name, threshold=aim.threshold, parts=parts) for name in request.recipes}
     drawn = harmful.drawn(request.limit, seed=request.seed)
     notes = _notes(texts, harmful, aim)
     return TextPlan(request, drawn, aim.victim, aim.threshold, attacks, aim.guard, notes)
@@ -137,7 +139,8 @@ def run_texts(plan: TextPlan, folder: Path, *, progress: Progress) -> AttackSumm
     for name, attack in plan.attacks.items():
         attempts = _attempts(plan, name, attack, readings, folder, progress)
         released = _released(plan, attempts)
-        recipes.append(text_summary(name, attack.name, attempts, released=released))
+        notes = (DIFFERS[name],) if name in DIFFERS else ()
+        recipes.append(text_summary(name, attack.name, attempts, released=released, notes=notes))
         shown += shown_texts(name, attempts, most=_SHOWN)
         lines += [json.dumps({"recipe": name, **dataclasses.asdict(one)}) + "\n" for one in attempts]
     write_texts(folder, {ATTEMPTS: "".join(lines)})
@@ -184,7 +187,27 @@ def _filter(request: AttackRequest) -> _Aim:
     threshold = request.threshold
     if threshold is None:
         threshold = _policy_threshold(Policy.load(request.policy), request.category)
-    return _Aim(FilterVictim(load_filter(request.target.name, device=request.device), request.category), threshold)
+    if not _FOLLOW_GRADIENTS.intersection(request.recipes):
+        return _Aim(FilterVictim(load_filter(request.target.name, device=request.device), request.category), threshold)
+    return _Aim(_white_box(request), threshold)
+
+
+def _white_box(request: AttackRequest) -> Victim:
+    """Return the filter with its gradients, where it has some; in float32, since half precision ranks too coarsely."""
+    from guard.attacks.whitebox import Differentiable, WhiteBoxVictim
+    from guard.filters.encoder import EncoderFilter
+
+    kind, _, folder = request.target.name.partition(":")
+    if kind == "encoder":
+        weights = Path(folder) if folder else None
+        filter_: Filter[str] = EncoderFilter.load(weights=weights, device=request.device, dtype="float32")
+    else:
+        filter_ = load_filter(request.target.name, device=request.device)
+    victim = FilterVictim(filter_, request.category)
+    if not isinstance(filter_, Differentiable):
+        return victim  # the recipe says what it needs
+    column = filter_.categories.index(victim.category)
+    return WhiteBoxVictim(victim, filter_, [(column, -1), (column, 1)])
 
 
 def _policy_threshold(policy: Policy, category: str) -> float:
@@ -214,7 +237,7 @@ def _guard(request: AttackRequest) -> _Aim:
     generator = found.load().with_decoding(decoding)
     guard = Guard(generator, policy, inputs=inputs, outputs=outputs, filter_timeout_s=_FILTER_TIMEOUT_S)
     name = f"guard:{policy.name}@{policy.digest[:12]} with {', '.join(one.name for one in inputs)}"
-    victim = input_victim(guard, name=name)
+    victim = VerdictVictim.of_guard(guard, name=name)
     return _Aim(victim, None, guard)
 
 

@@ -41,6 +41,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--label-column", default="", help="Where the labels are. Without it every text is harmful.")
 @click.option("--positive", metavar="VALUE", help="The label of a harmful text, where labels are not 0 and 1.")
 @click.option("--category", default="toxicity", show_default=True, help="Category of a filter.")
+@click.option("--masked-lm", metavar="ID_OR_PATH", help="Masked language model, for bae and bert-attack-style.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Score from which a filter stops a text.")
 @click.option("--policy", default="standard", show_default=True, help="Gives the threshold, and guards a guard:MODEL.")
 @filters_option(*DEFAULT_FILTERS, help="Filter of a guard:MODEL, as NAME or NAME:ARGUMENT. Repeat for several.")
@@ -71,9 +72,10 @@ _PATH = click.Path(path_type=Path)
 def attack(target: str, out: Path | None, resume: bool, all_attempts: bool, as_json: bool, **options: Any) -> None:
     """Attack a classifier with changed texts, or a generator with made prompts, and measure success.
 
-    Recipes of texts: deepwordbug, pruthi, pwws, input-reduction. Of generators: direct, templates, wild, encodings,
-    injection, many-shot, best-of-n, suffix, pair, adaptive. The folder gets attempts.jsonl, attack.json and attack.md.
-    Exits 0 when it ran, unless --max-success holds it against a limit.
+    Recipes of texts: deepwordbug, pruthi, textbugger, textfooler-style, hotflip, pwws, bae, bert-attack-style,
+    input-reduction, checklist. Of generators: direct, templates, wild, encodings, injection, many-shot, best-of-n,
+    suffix, pair, adaptive. The folder gets attempts.jsonl, attack.json and attack.md. Exits 0 when it ran, unless
+    --max-success holds it against a limit.
     """
     if resume and out is None:
         raise click.UsageError("--resume needs the folder of the run: give --out")

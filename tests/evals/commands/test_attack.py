@@ -435,6 +435,19 @@ class TestTexts:
         )
         assert not (tmp_path / "run").exists()
 
+    @pytest.mark.parametrize(
+        ("recipe", "parts"), [("hotflip", ["gradients", "encoder"]), ("bae", ["masked language model", "give"])]
+    )
+    def test_a_recipe_that_needs_more_than_the_target_says_so(
+        self, tmp_path: Path, texts: Path, words: Path, recipe: str, parts: list[str]
+    ) -> None:
+        result = assay(
+            *("--recipe", recipe, "--target", f"filter:lexical:{words}", "--category", "rude", "--threshold", "0.5"),
+            *("--data", texts, "--column", "comment", "--label-column", "label", "--out", tmp_path / "run"),
+        )
+        says(result, 2, *parts)
+        assert not (tmp_path / "run").exists()
+
     def test_a_recipe_whose_data_are_missing_says_what_to_install_and_leaves_nothing(
         self, tmp_path: Path, texts: Path, words: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

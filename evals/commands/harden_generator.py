@@ -40,6 +40,7 @@ def generator(out: Path, as_json: bool, **options: Any) -> None:
         with bars.busy("loading"):
             from evals.harden_generator.data import Sizes
             from evals.harden_generator.hardening import HardenRequest, harden
+            from evals.harden_generator.page import write_pages
             from evals.harden_generator.result import figure_rows
             from guard.harden.generator.training import TrainingSettings
 
@@ -56,9 +57,10 @@ def generator(out: Path, as_json: bool, **options: Any) -> None:
                 training=TrainingSettings(steps=options["steps"]),
             )
         result = harden(request, tell=bars.show)
+        write_pages(result)
     if as_json:
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False))
     else:
         table(["", "before", "after", "difference", "n", "unscored"], figure_rows(result))
-        click.echo(f"\n{result.sentence}\nWrote {result.out}/model and {result.out}/adapter.")
+        click.echo(f"\n{result.sentence}\nWrote {result.out}: model, adapter, report.html and report.md.")
     sys.exit(int(result.outcome))

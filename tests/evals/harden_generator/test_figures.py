@@ -12,7 +12,7 @@ from evals.schema import Outcome
 RATES = ("adaptive", "plain", "seen", "unseen", "over_refusal", "over_refusal_dressed")
 
 
-def _measured(reached: float, refused: float, nats: float, *, n: int = 100) -> Measured:
+def _measured(reached: float, refused: float, nats: float, *, n: int = 200) -> Measured:
     """Of `n` units the first share is 1."""
     outcomes = {
         name: {f"u{i}": float(i < n * (refused if "refusal" in name else reached)) for i in range(n)} for name in RATES

@@ -13,6 +13,7 @@ from evals.harden_generator.collecting import AttackSizes
 from evals.harden_generator.data import Sizes
 from evals.harden_generator.hardening import HardenRequest, harden
 from evals.harden_generator.measuring import MeasureSettings
+from evals.harden_generator.page import write_pages
 from evals.harden_generator.result import HardenResult, figure_rows
 from guard.errors import ConfigError
 from guard.generators.source import resolve
@@ -76,7 +77,19 @@ def test_the_model_that_was_written_is_the_one_that_was_measured(
     record = json.loads((source.folder / "hardening.json").read_text(encoding="utf-8"))
     assert record["settings"]["seed"] == 0
     assert [term["name"] for term in record["terms"]] == ["Likelihood", "Leash", "Unlikelihood", "Preference"]
-    assert sorted(one.name for one in request.out.parent.iterdir()) == ["out"]
+    assert [one.name for one in request.out.parent.iterdir()] == ["out"]
+    assert {one.name for one in request.out.iterdir()} >= {"adapter", "model"}
+
+
+def test_the_report_shows_every_figure_and_the_verdict(done: tuple[HardenResult, HardenRequest, list[str]]) -> None:
+    result, request, _ = done
+    written = write_pages(result)
+    assert [file.name for file in written] == ["report.html", "report.md"]
+    for file in written:
+        text = file.read_text(encoding="utf-8")
+        assert all(one.title in text for one in result.changes)
+        assert "adaptive attack success" in text
+    assert not list(request.out.glob("*.tmp"))
 
 
 class _KilledError(Exception):

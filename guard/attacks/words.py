@@ -12,10 +12,16 @@ from guard.errors import ConfigError
 
 __all__ = ["AttackedText", "split_words"]
 
-# Word characters, and what stands for some of them: look-alikes of the hyphen, the apostrophe and the letter x.
-_RUN = re.compile(r"[\w˗`×'\-*@]+")
-_EDGES = "'-_*@"  # part of a word inside it, never at its ends
-_CHINESE = re.compile("([\u4e00-\u9fff])")
+# Word characters, and what stands for some of them: look-alikes of the hyphen, the apostrophe and the letter x. The
+# underscore, the apostrophe, the hyphen, the asterisk and the at sign are part of a word inside it, never at its ends.
+_END = r"(?:[^\W_]|[˗`×])"
+_INSIDE = r"[\w˗`×'\-*@]"
+_WORD = re.compile(rf"{_END}(?:{_INSIDE}*{_END})?")
+_CHINESE = re.compile("[\u4e00-\u9fff]")
+_NO_CHINESE = "(?![\u4e00-\u9fff])"
+_WORD_OR_CHINESE = re.compile(
+    rf"[\u4e00-\u9fff]|{_NO_CHINESE}{_END}(?:(?:{_NO_CHINESE}{_INSIDE})*{_NO_CHINESE}{_END})?"
+)
 
 
 def split_words(text: str) -> list[str]:
@@ -40,19 +46,17 @@ def split_words(text: str) -> list[str]:
     >>> split_words("'Don't', she said - twice_")
     ["Don't", 'she', 'said', 'twice']
     """
-    return [word for word, _ in _find_words(text)]
+    return [match.group() for match in _find_words(text)]
 
 
-def _find_words(text: str) -> Iterator[tuple[str, int]]:
-    """Give each word and the offset of its first character."""
-    for run in _RUN.finditer(text):
-        start = run.start()
-        for piece in _CHINESE.split(run.group()):
-            bare = piece.lstrip(_EDGES)
-            word = bare.rstrip(_EDGES)
-            if word:
-                yield word, start + len(piece) - len(bare)
-            start += len(piece)
+def _find_words(text: str) -> Iterator[re.Match[str]]:
+    """Give a match for each word."""
+    return (_WORD_OR_CHINESE if _CHINESE.search(text) else _WORD).finditer(text)
+
+
+def _stands_alone(word: str) -> bool:
+    """Tell whether a word, or nothing, is that wherever it stands in the place of another."""
+    return not word or (_WORD.fullmatch(word) is not None and not _CHINESE.search(word))
 
 
 @dataclass(frozen=True)
@@ -93,29 +97,24 @@ class AttackedText:
         return replace(begun, origin=tuple(range(begun.n_words)))
 
     @cached_property
-    def _located(self) -> tuple[tuple[str, int], ...]:
-        # Most candidates are only scored, and their words never asked for.
-        return tuple(_find_words(self.text))
-
-    @cached_property
     def words(self) -> tuple[str, ...]:
         """The words in order, as :func:`split_words` gives them."""
-        return tuple(word for word, _ in self._located)
+        return tuple(split_words(self.text))
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """The character offset of each word."""
-        return tuple(start for _, start in self._located)
+        return tuple(match.start() for match in _find_words(self.text))
 
     @property
     def n_words(self) -> int:
         """How many words there are."""
-        return len(self._located)
+        return len(self.words)
 
     def span(self, index: int) -> tuple[int, int]:
         """Return the half-open range of characters of the word at `index`."""
-        word, start = self._located[self._checked(index)]
-        return start, start + len(word)
+        start = self.starts[self._checked(index)]
+        return start, start + len(self.words[index])
 
     def replace(self, index: int, words: str) -> AttackedText:
         """Return the text with other words in the place of one.
@@ -165,7 +164,7 @@ class AttackedText:
             start, end = self.span(index)
             rebuilt += self.text[at:start]
             new, at = changes[index], end
-            n_new = 1 if new == self.words[index] else sum(1 for _ in _find_words(new))
+            n_new = len(new) and 1 if _stands_alone(new) else len(split_words(new))
             places.change(index, self.words[index], new, n_new)
             if not n_new and at < len(self.text):
                 if index == 0:
@@ -174,7 +173,19 @@ class AttackedText:
                     rebuilt = rebuilt.removesuffix(" ")
             rebuilt += new
         new_places = frozenset(places.newly_modified)
-        return AttackedText(rebuilt + self.text[at:], places.origin, frozenset(places.modified), new_places)
+        changed = AttackedText(rebuilt + self.text[at:], places.origin, frozenset(places.modified), new_places)
+        if len(changes) == 1:
+            changed._take_words(self, *next(iter(changes.items())))
+        return changed
+
+    def _take_words(self, before: AttackedText, index: int, new: str) -> None:
+        """Work out the words from those of the text before, where one was replaced, instead of splitting anew.
+
+        Most candidates are only scored, and splitting all of them would take longer than everything else here.
+        """
+        if _stands_alone(new) and not _CHINESE.search(before.words[index]):
+            words = (*before.words[:index], *([new] if new else []), *before.words[index + 1 :])
+            self.__dict__["words"] = words
 
     def of_original(self, indices: list[int]) -> list[int]:
         """Return where words of the original are now, -1 for those that are gone."""
@@ -221,8 +232,7 @@ class _Places:
         grown = n_new - 1
         if grown:
             self.modified = frozenset(i + grown * (i > index) for i in self.modified if i != index)
-            first = next((word for word, _ in _find_words(new)), None)
-            stays = grown < 0 or first == old
+            stays = grown < 0 or split_words(new)[0] == old
             self.origin = tuple(self._moved(i, index, grown, stays=stays) for i in self.origin)
         if new != old:
             places = range(index + self._shift, index + self._shift + n_new)

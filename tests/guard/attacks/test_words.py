@@ -112,3 +112,16 @@ def test_a_chain_of_changes_keeps_its_books(text: str, chain: list[tuple[int, st
     there = [place for place in current.origin if place >= 0]
     assert there == sorted(set(there))
     assert all(place >= 0 for place in current.modified)
+
+
+@given(
+    TEXTS,
+    st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["", "x", "x-y", "-x", "x y", ".", "_", "我", "1我"]))),
+)
+def test_words_after_changes_are_those_of_the_text(text: str, chain: list[tuple[int, str]]) -> None:
+    current = AttackedText.of(text)
+    for place, words in chain:
+        if current.n_words:
+            current = current.replace(place % current.n_words, words)
+    assert list(current.words) == split_words(current.text)
+    assert [current.text[slice(*current.span(i))] for i in range(current.n_words)] == list(current.words)

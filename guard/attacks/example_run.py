@@ -156,5 +156,5 @@ class ExampleRun:
             edit_distance=Levenshtein.distance(self.original.text, best.text.text),
             score_before=start.score,
             score_after=best.score,
-            label_after=int(np.argmax(best.probabilities)),
+            label_after=self.attack.goal.decided(best.probabilities),
         )

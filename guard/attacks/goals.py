@@ -69,9 +69,13 @@ class Untargeted:
         scores = np.float32(1) - probabilities[:, label].astype(np.float32)
         return _judged(probabilities, texts, scores, decided_labels(probabilities, self.threshold) != label)
 
+    def decided(self, probabilities: tuple[float, ...]) -> int:
+        """Return the label that the victim decides on."""
+        return int(decided_labels(np.array([probabilities]), self.threshold)[0])
+
     def skips(self, probabilities: tuple[float, ...], label: int) -> bool:
         """Tell whether the victim errs already."""
-        return bool(decided_labels(np.array([probabilities]), self.threshold)[0] != label)
+        return self.decided(probabilities) != label
 
 
 @dataclass(frozen=True)
@@ -99,10 +103,13 @@ class Targeted:
         scores = probabilities[:, self.target].astype(np.float32)
         return _judged(probabilities, texts, scores, decided_labels(probabilities, self.threshold) == self.target)
 
+    def decided(self, probabilities: tuple[float, ...]) -> int:
+        """Return the label that the victim decides on."""
+        return int(decided_labels(np.array([probabilities]), self.threshold)[0])
+
     def skips(self, probabilities: tuple[float, ...], label: int) -> bool:
         """Tell whether the target is right, or what the victim says already."""
-        decided = decided_labels(np.array([probabilities]), self.threshold)[0]
-        return bool(decided == self.target or label == self.target)
+        return self.target in (self.decided(probabilities), label)
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,10 @@ class InputReduction:
         scores[decided_labels(probabilities, self.threshold) != label] = 0
         return _judged(probabilities, texts, scores, np.zeros(len(texts), dtype=np.bool_))
 
+    def decided(self, probabilities: tuple[float, ...]) -> int:
+        """Return the label that the victim decides on."""
+        return int(decided_labels(np.array([probabilities]), self.threshold)[0])
+
     def skips(self, probabilities: tuple[float, ...], label: int) -> bool:
         """Tell whether the victim errs already."""
-        return bool(decided_labels(np.array([probabilities]), self.threshold)[0] != label)
+        return self.decided(probabilities) != label

@@ -252,6 +252,9 @@ class Goal(Protocol):
     ) -> list[Judged]:
         """Score texts by what the victim says about them; row ``i`` of `probabilities` is of text ``i``."""
 
+    def decided(self, probabilities: tuple[float, ...]) -> int:
+        """Return the label that the victim decides on."""
+
     def skips(self, probabilities: tuple[float, ...], label: int) -> bool:
         """Tell whether there is nothing to attack: the victim errs already."""
 
@@ -280,7 +283,7 @@ class Attempt:
     score_before, score_after : float
         Of the goal.
     label_after : int
-        What the victim says about `perturbed`.
+        What the victim decides on for `perturbed`, by the goal's threshold where it has one.
     """
 
     example_id: str

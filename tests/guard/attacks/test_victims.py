@@ -65,6 +65,7 @@ def test_attack_goes_by_the_threshold(threshold: float, status: str) -> None:
     attack = Attack("swaps", Untargeted(threshold), (chain,), GreedyByImportance(), (NotTwice(),))
     (attempt,) = run_attack(attack, FilterVictim(RUDE), [Example("a", "an awful day", 1)])
     assert attempt.status == status
+    assert attempt.label_after == (1 if status == "failed" else 0)
 
 
 def test_guard_as_a_victim() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,6 +16,7 @@ from evals.datasets import Prompt, read_prompts
 from evals.engines import Engines, local_engine
 from evals.gate import Gate
 from evals.planned import independence_notes, plan_tasks
+from evals.provenance import has_tiles, numerics
 from evals.schema import Scorer
 from evals.scorers.helpfulness import HelpfulnessScorer, find_judge
 from evals.scorers.linear import LinearJudge
@@ -294,16 +294,13 @@ def _references(suite: Suite) -> set[str]:
 
 
 def _settings(request: Request) -> dict[str, str]:
-    import torch
-
     from guard.generators.transformers import pick_device, pick_dtype
 
     device = pick_device(request.device)
     return {
         "device": device.type,
         "dtype": str(pick_dtype(request.dtype, device)).removeprefix("torch."),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "MKL_CBWR": os.environ.get("MKL_CBWR", "unset"),
+        **numerics(),
     }
 
 
@@ -337,6 +334,12 @@ def _notes(
     if settings["device"] != "cpu":
         notes.append(
             "On this device sums may round differently with the batch, so another batch size can change single tokens."
+        )
+    elif settings["dtype"] == "bfloat16" and has_tiles() and any(m.digest.startswith("transformers@") for m in models):
+        notes.append(
+            "This processor sums bfloat16 on AMX tiles, whose rounding depends on the number of rows: another batch"
+            " size, or resuming, can change tokens. ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 in the environment makes it"
+            " exact, at about twice the time."
         )
     return tuple(notes)
 

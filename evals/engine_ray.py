@@ -35,7 +35,7 @@ _LIVES = 3
 _STORE_BYTES = 100_000_000
 """Of the object store: records are small."""
 
-_ENVIRONMENT = ("MKL_CBWR", "TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY")
+_ENVIRONMENT = ("MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY")
 """What the command line sets before PyTorch is loaded."""
 
 

@@ -132,17 +132,12 @@ def batches(samples: Sequence[Sample], rows: int) -> Iterator[list[Sample]]:
 
 def identity(engine: LocalEngine) -> dict[str, str]:
     """Name what decides the figures of an engine, as it is where it runs: code, packages, numerics, model, filters."""
-    import os
-
-    import torch
-
-    from evals.provenance import code_digest, package_versions
+    from evals.provenance import code_digest, numerics, package_versions
 
     return {
         "code": code_digest(),
         **{f"package {name}": version for name, version in package_versions().items()},
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "MKL_CBWR": os.environ.get("MKL_CBWR", "unset"),
+        **numerics(),
         "model": engine.model.name,
         "input filters": ", ".join(filter_.name for filter_ in engine._inputs),
         "output filters": ", ".join(filter_.name for filter_ in engine._outputs),
@@ -169,7 +164,7 @@ def require_same(plan: Plan, audited: AuditedModel, found: dict[str, str]) -> No
     expected = {
         "code": plan.code,
         **{f"package {name}": version for name, version in package_versions().items()},
-        **{key: plan.settings[key] for key in ("cpu", "MKL_CBWR") if key in plan.settings},
+        **{key: plan.settings[key] for key in ("cpu", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA") if key in plan.settings},
         "model": audited.digest,
         "input filters": ", ".join(filter_.name for filter_ in plan.inputs),
         "output filters": ", ".join(filter_.name for filter_ in plan.outputs),

@@ -14,7 +14,7 @@ it ships and with its ties put in order.
 NLTK's stop words (the asset ``nltk-stopwords``) and WordNet's files are laid out for TextAttack in a folder made here,
 as it can neither be imported without the former nor run PWWS without the latter.
 
-Run: ``python -m benchmarks.attack_parity --textattack /path/to/venv/bin/python --data dynahate.csv.gz [--n 200]``
+Run: ``python -m benchmarks.attack_parity --textattack /path/to/venv/bin/python --data dynahate.csv.gz [--n 300]``
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def main() -> None:
         "--victim", type=Path, default=None, help="folder of the trained victim, kept for the next time"
     )
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
-    parser.add_argument("--n", type=int, default=200)
+    parser.add_argument("--n", type=int, default=300, help="examples; those that the victim errs on are skipped")
     parser.add_argument("--steps", type=int, default=800, help="of 32 texts, to train the victim")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)

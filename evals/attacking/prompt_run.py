@@ -97,6 +97,7 @@ class PromptPlan:
             "goals": self.digest,
             "budget": str(made.budget),
             "width": str(made.width),
+            "explore": "by the wordings" if self.request.explore is None else str(self.request.explore),
             "stop at success": str(made.stop_at_success),
             "seed": str(made.seed),
             "decoding": f"{self.request.max_new_tokens} tokens, temperature {self.request.temperature:g}",
@@ -256,6 +257,7 @@ def _run_adaptive(
         plan.target,
         plan.judge,
         settings=plan.settings,
+        explore=plan.request.explore,
         journal=journal,
         on_progress=tell,
     )

@@ -66,6 +66,8 @@ class AttackRequest:
     limit : int or None
         Examples or goals.
     seed : int
+    explore : int or None
+        Queries a goal on which ``adaptive`` chooses; None lets it see every wording about twice.
     goals : Path or None
         Requests that should be turned down; None takes those of the audit.
     attacker : str
@@ -102,6 +104,7 @@ class AttackRequest:
     budget: int | None = None
     limit: int | None = None
     seed: int = 0
+    explore: int | None = None
     goals: Path | None = None
     attacker: str = "smollm2-135m"
     streams: int = 2

@@ -54,6 +54,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--max-new-tokens", type=POSITIVE, default=64, show_default=True, help="Of an answer.")
 @click.option("--temperature", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0 is greedy.")
 @click.option("--budget", type=POSITIVE, help="Most queries a text or goal. Default: none for texts, 10 for goals.")
+@click.option("--explore", type=POSITIVE, help="Queries a goal on which adaptive chooses. Default: by its wordings.")
 @click.option("--all-attempts", is_flag=True, help="Go on with a goal that was reached.")
 @click.option(
     "--limit", type=POSITIVE, help="At most so many texts or goals. Default: all, or 20 of the audit's goals."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def adapt(
     settings : CampaignSettings
         The budget is that of a held-out goal, and the number of wordings that are chosen.
     explore : int, optional
-        Queries a goal of development; by default twice the budget.
+        Queries a goal of development; by default twice the budget, or so many that every wording is tried about twice.
     journal : AttemptJournal or None
         Holds both parts.
     on_progress : callable, optional
@@ -117,7 +118,8 @@ def adapt(
             f"an adaptive attack with {len(goals)} goals and {len(wordings)} wordings: give two goals or"
             " more, one to choose on and one to measure on, and at least one wording"
         )
-    explore = min(explore or 2 * settings.budget, len(wordings))
+    enough = max(2 * settings.budget, math.ceil(2 * len(wordings) / len(development)))
+    explore = min(explore or enough, len(wordings))
     looking = CampaignSettings(explore, settings.width, False, settings.seed, settings.batch)
     seen = run_campaign(
         Bandit(wordings),

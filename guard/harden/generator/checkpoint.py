@@ -41,6 +41,8 @@ class Progress:
         How often a loss or a gradient was not finite.
     seconds, cpu_seconds : float
         Spent so far, by the clock and by the processor.
+    attack_seconds : float
+        Of `seconds`, those in which the attacks of a round were made.
     history : list of dict
         One entry a look: step, losses.
     """
@@ -54,6 +56,7 @@ class Progress:
     setbacks: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    attack_seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
 

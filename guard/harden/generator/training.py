@@ -57,7 +57,7 @@ class TrainingSettings:
     """
 
     steps: int = 240
-    quotas: Mapping[Kind, int] = field(default_factory=lambda: {"refuse": 4, "keep": 4, "text": 1, "unlearn": 1})
+    quotas: Mapping[Kind, int] = field(default_factory=lambda: {"refuse": 3, "keep": 3, "text": 1, "unlearn": 1})
     rate: float = 8e-4
     warmup: int = 10
     clip: float = 1.0
@@ -160,7 +160,7 @@ def train(
         run.restore(state)
     started, before = clock(), run.progress.seconds
     cpu_before = run.progress.cpu_seconds - time.process_time()
-    turns = _Turns(run, refresh, folder, resumed=state is not None)
+    turns = _Turns(run, refresh, folder, clock, resumed=state is not None)
     while not _over(run):
         losses = _step(run, objective, turns.examples(), hooks)
         run.progress.seconds = before + clock() - started
@@ -180,8 +180,10 @@ def train(
 class _Turns:
     """The examples of each step, from the pool of its round."""
 
-    def __init__(self, run: _Run, refresh: Refresh, folder: Path | None, *, resumed: bool) -> None:
-        self._run, self._refresh, self._folder = run, refresh, folder
+    def __init__(
+        self, run: _Run, refresh: Refresh, folder: Path | None, clock: Callable[[], float], *, resumed: bool
+    ) -> None:
+        self._run, self._refresh, self._folder, self._clock = run, refresh, folder, clock
         self._round, self._pool = -1, list[Example]()
         if resumed and folder and run.progress.step % run.settings.round_steps:
             self._round = run.progress.step // run.settings.round_steps
@@ -191,7 +193,9 @@ class _Turns:
         settings = self._run.settings
         round_, turn = divmod(self._run.progress.step, settings.round_steps)
         if round_ != self._round:
+            started = self._clock()
             self._round, self._pool = round_, list(self._refresh(round_))
+            self._run.progress.attack_seconds += self._clock() - started
             if self._folder:
                 write_pool(self._folder, round_, self._pool)
         return draw(self._pool, settings.quotas, turn, seed=settings.seed * 1000 + round_)
@@ -249,11 +253,13 @@ def _look(run: _Run, objective: Objective, validation: Sequence[Example]) -> Non
 
 
 def _fit_to_time(run: _Run) -> None:
-    """Shorten the schedule to the time that is left, once it is known how long a step takes."""
-    progress, minutes = run.progress, run.settings.minutes
-    if minutes is not None and progress.step == _TIMED_STEPS:
-        fits = int(_SPARE * minutes * 60 / max(progress.seconds, 1e-9) * _TIMED_STEPS)
-        progress.total = max(_TIMED_STEPS, min(progress.total, fits))
+    """Shorten the schedule to the time that is left, once it is known how long a step and a round's attack take."""
+    progress, settings = run.progress, run.settings
+    if settings.minutes is not None and progress.step == _TIMED_STEPS:
+        step = (progress.seconds - progress.attack_seconds) / _TIMED_STEPS
+        rounds = math.ceil(_TIMED_STEPS / settings.round_steps)
+        each = step + progress.attack_seconds / rounds / settings.round_steps
+        progress.total = max(_TIMED_STEPS, min(progress.total, int(_SPARE * settings.minutes * 60 / max(each, 1e-9))))
 
 
 def _fingerprint(adapted: Adapted, objective: Objective, settings: TrainingSettings, data: Sequence[Example]) -> str:

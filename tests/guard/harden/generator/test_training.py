@@ -136,7 +136,9 @@ def test_the_schedule_is_shortened_to_the_time_and_late_runs_end(tiny_llama: Pat
     progress = train(
         one, _objective(tokenizer), settings, refresh=lambda _: pool, validation=pool, clock=lambda: float(next(ticks))
     )
-    assert progress.total == progress.step == 34  # 6 s a step, 85% of 240 s
+    # Every look at the clock takes 6 s: 60 s for 8 steps, 6 s for each of 2 attacks, so 9 s a step, and 85% of 240 s.
+    assert progress.attack_seconds == 36.0
+    assert progress.total == progress.step == 22
     assert len(progress.history) == 1
 
 

@@ -26,6 +26,7 @@ from guard.attacks.recipes import recipe
 from guard.attacks.schema import Example
 from guard.errors import ConfigError, OutputError
 from guard.filters.encoder import EncoderFilter
+from guard.harden.charged import charged_words
 from guard.harden.encoder_model import HardenableEncoder
 from guard.harden.filter_training import Hardened, HardenSettings, LabelledText, harden
 from guard.harden.hooks import known_moves, make_hooks
@@ -113,7 +114,8 @@ def harden_filter(
     before = EncoderFilter.load(base=encoder, weights=source, device=request.device)
     if request.category not in before.categories:
         raise ConfigError(f"the filter has no {request.category!r}; it has {', '.join(before.categories)}")
-    training = _trained(request, parts, threshold, source, encoder, tell)
+    slips = {"slips": charged_words(before, request.category)} if request.slips else {}
+    training = _trained(request, parts, threshold, source, encoder, slips, tell)
     after, shift = level_alarms(
         before, request.out, [one.text for one in parts.validation if one.label == 0],
         category=request.category, threshold=threshold, base=encoder, device=request.device,
@@ -141,7 +143,13 @@ def harden_filter(
 
 
 def _trained(
-    request: HardenRequest, parts: Parts, threshold: float, source: Path, base: Path, tell: Progress
+    request: HardenRequest,
+    parts: Parts,
+    threshold: float,
+    source: Path,
+    base: Path,
+    slips: Mapping[str, object],
+    tell: Progress,
 ) -> Hardened | None:
     """Train with the hooks, and write the folder with what came of it."""
     model = HardenableEncoder.load(base=base, weights=source)
@@ -155,7 +163,7 @@ def _trained(
         threshold=threshold,
         seed=request.seed,
     )
-    config = model.config | {"slips": request.slips or bool(model.config.get("slips", False))}
+    config = {**model.config, **slips}
 
     def write(tensors: Mapping[str, Tensor], record: Mapping[str, object]) -> None:
         half = {name: value.half().contiguous() for name, value in tensors.items()}

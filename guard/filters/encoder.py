@@ -22,7 +22,7 @@ from guard.filters.bert import WORD_EMBEDDINGS, BertShape, hidden_states, linear
 from guard.filters.encoder_text import encoder_text
 from guard.filters.encoder_weights import merged, placed, weights_digest
 from guard.filters.heads import head_attention, head_logits
-from guard.filters.slip_reading import readings
+from guard.filters.slip_reading import SlipReader
 from guard.filters.windows import TokenWindow, length_batches, window_starts, window_token_ids
 from guard.schema import Scores, Span
 
@@ -65,8 +65,10 @@ class EncoderFilter:
     categories : tuple of str
     window, stride : int
         Tokens of a window and from one window to the next, special tokens not counted.
-    emoji_names, slips : bool
-        Spell emoji out, for weights that were trained so; score text with slips in its ordinary spelling too.
+    emoji_names : bool
+        Spell emoji out, for weights that were trained so.
+    slips : SlipReader, optional
+        Text with slips is scored in its ordinary spelling too.
     token_budget : int
         Most padded tokens of one forward pass.
 
@@ -93,7 +95,7 @@ class EncoderFilter:
         window: int,
         stride: int,
         emoji_names: bool = False,
-        slips: bool = False,
+        slips: SlipReader | None = None,
         token_budget: int = 4096,
     ) -> None:
         self._model, self._name, self._categories = model, name, categories
@@ -126,8 +128,7 @@ class EncoderFilter:
         AssetError
             The asset could not be had.
         """
-        folder = SHIPPED_WEIGHTS if weights is None else weights
-        source = assets.path("minilm") if base is None else base
+        folder, source = weights or SHIPPED_WEIGHTS, base or assets.path("minilm")
         try:
             where = _device(device)
             return cls._assemble(source, folder, device=where, dtype=_dtype(dtype, where))
@@ -160,7 +161,7 @@ class EncoderFilter:
             window=int(config["window"]),
             stride=int(config["stride"]),
             emoji_names=bool(config.get("emoji_names", False)),
-            slips=bool(config.get("slips", False)),
+            slips=SlipReader(config["slips"]) if "slips" in config else None,
         )
 
     @property
@@ -210,9 +211,8 @@ class EncoderFilter:
         tokenizer = self._model.tokenizer
         begin, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
         texts = [encoder_text(item, emoji_names=self._emoji_names).text for item in items]
-        texts, readers = readings(texts, slips=self._slips)
-        windows: list[list[int]] = []
-        owners: list[int] = []
+        texts, readers = self._slips.readings(texts) if self._slips else (texts, [*range(len(texts))])
+        windows, owners = list[list[int]](), list[int]()
         for owner, encoding in zip(readers, tokenizer.encode_batch(texts, add_special_tokens=False), strict=True):
             for ids in window_token_ids(encoding.ids, size=self._window, stride=self._stride):
                 windows.append([begin, *ids, end])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.filters.encoder import EncoderFilter
-from guard.filters.slip_reading import readings, slip_reading
+from guard.filters.slip_reading import SlipReader, usual_words
 from tests.guard.filters.tiny_bert import write_tiny_adapter, write_tiny_bert
 
 
@@ -26,13 +26,13 @@ from tests.guard.filters.tiny_bert import write_tiny_adapter, write_tiny_bert
         ("IDOIT!", "idiot!"),
         ("you are stupid", "you are stupid"),
         ("Siobhan met Krzysztof in Llanfair", "Siobhan met Krzysztof in Llanfair"),
-        ("refactored walkings", "refactored walkings"),
+        ("you bitches are walking", "you bitches are walking"),
         ("x9f3ab 12% €5", "x9f3ab 12% €5"),
         ("", ""),
     ],
 )
 def test_slips_are_read_and_words_are_left(text: str, read: str) -> None:
-    assert slip_reading(text) == read
+    assert SlipReader().read(text) == read
 
 
 @given(st.text(max_size=80))
@@ -40,12 +40,19 @@ def test_reading_touches_words_alone(text: str) -> None:
     def rest(one: str) -> str:
         return "".join(char for char in one if not (char.isascii() and (char.isalpha() or char == "'")))
 
-    assert rest(slip_reading(text)) == rest(text)
+    assert rest(SlipReader().read(text)) == rest(text)
 
 
 def test_readings_come_behind_the_texts() -> None:
-    assert readings(["an idoit", "a man"], slips=False) == (["an idoit", "a man"], [0, 1])
-    assert readings([], slips=True) == ([], [])
+    assert SlipReader().readings(["a man", "an idoit"]) == (["a man", "an idoit", "an idiot"], [0, 1, 1])
+    assert SlipReader().readings([]) == ([], [])
+
+
+def test_of_several_words_a_charged_one_comes_first_unless_it_is_far_rarer() -> None:
+    charged = SlipReader(("filth", "cock", "hate"))
+    assert (SlipReader().read("flith"), charged.read("flith")) == ("faith", "filth")
+    assert charged.read("hte cat") == "the cat"  # "hate" is a slip away too, and a hundred times rarer
+    assert {"the", "filth"} <= set(usual_words())
 
 
 @pytest.fixture
@@ -54,7 +61,7 @@ def pair(tmp_path: Path) -> tuple[EncoderFilter, EncoderFilter]:
     base, weights = write_tiny_bert(tmp_path / "base"), write_tiny_adapter(tmp_path / "weights")
     shutil.copytree(weights, tmp_path / "slips")
     config = json.loads((weights / "config.json").read_text(encoding="utf-8"))
-    (tmp_path / "slips" / "config.json").write_text(json.dumps(config | {"slips": True}), encoding="utf-8")
+    (tmp_path / "slips" / "config.json").write_text(json.dumps(config | {"slips": ["stupid"]}), encoding="utf-8")
     plain, slips = (
         EncoderFilter.load(base=base, weights=folder, device="cpu", dtype="float32")
         for folder in (weights, tmp_path / "slips")
@@ -66,7 +73,7 @@ def test_a_filter_scores_the_higher_of_both_readings(pair: tuple[EncoderFilter, 
     plain, slips = pair
     texts = ["you are stupdi", "you are stupid", "i lovve the weather", "kind"]
     expected = plain.score_batch(texts)
-    for at, read in enumerate(map(slip_reading, texts)):
+    for at, read in enumerate(map(SlipReader().read, texts)):
         expected[at] = np.maximum(expected[at], plain.score_batch([read])[0])
     assert np.allclose(slips.score_batch(texts), expected, atol=1e-6)
     assert slips.name != plain.name

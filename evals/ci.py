@@ -22,7 +22,7 @@ __all__ = ["assets", "audit", "audit_arguments", "comment", "main"]
 _PROGRAM = (sys.executable, "-P", "-m", "cli")
 """Without the working directory on the path: a repository may well have an ``evals`` or a ``cli`` of its own."""
 _ONCE = ("suite", "policy", "gate", "scorer", "prompts", "column", "limit", "seed", "device", "baseline")
-_REPEATED = ("model", "filter")
+_REPEATED = ("model", "filter", "max-drop")
 _FILES: Mapping[str, str] = {"junit": "junit.xml", "sarif": "assay.sarif", "summary": "summary.md"}
 _OUTCOMES: Mapping[int, str] = {0: "pass", 1: "fail", 3: "inconclusive"}
 
@@ -30,7 +30,8 @@ _OUTCOMES: Mapping[int, str] = {0: "pass", 1: "fail", 3: "inconclusive"}
 def audit_arguments(environ: Mapping[str, str]) -> list[str]:
     """Return the arguments of ``assay`` for the inputs of the Action, which are in ``ASSAY_*``.
 
-    An empty input leaves the option's own default. ``ASSAY_MODEL`` and ``ASSAY_FILTER`` take one a line.
+    An empty input leaves the option's own default. ``ASSAY_MODEL``, ``ASSAY_FILTER`` and ``ASSAY_MAX_DROP`` take one a
+    line.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def audit_arguments(environ: Mapping[str, str]) -> list[str]:
         if value := environ.get(f"ASSAY_{name.upper()}", "").strip():
             arguments += [f"--{name}={value}"]
     for name in _REPEATED:
-        lines = environ.get(f"ASSAY_{name.upper()}", "").splitlines()
+        lines = environ.get(f"ASSAY_{name.upper().replace('-', '_')}", "").splitlines()
         arguments += [f"--{name}={line.strip()}" for line in lines if line.strip()]
     try:
         return arguments + shlex.split(environ.get("ASSAY_ARGS", ""))

@@ -175,6 +175,7 @@ def test_inputs_become_arguments_and_stay_whole(tmp_path: Path) -> None:
         "ASSAY_MODEL": f"smollm2-135m\n\n  {hostile}\n",
         "ASSAY_GATE": "ci/my gate.toml",
         "ASSAY_LIMIT": "",
+        "ASSAY_MAX_DROP": "a/b=0.03\n c/d@guarded=0.1\n",
         "ASSAY_ARGS": "--dtype float32 --column 'my text'",
     }
     ci.audit(environ, program=fake(tmp_path, 0))
@@ -183,6 +184,7 @@ def test_inputs_become_arguments_and_stay_whole(tmp_path: Path) -> None:
     assert made == [
         *("audit", "--out", str(out / "runs"), "--junit", str(out / "junit.xml"), "--sarif", str(out / "assay.sarif")),
         *("--summary", str(out / "summary.md"), "--gate=ci/my gate.toml", "--model=smollm2-135m", f"--model={hostile}"),
+        *("--max-drop=a/b=0.03", "--max-drop=c/d@guarded=0.1"),
         *("--dtype", "float32", "--column", "my text"),
     ]
 
@@ -405,7 +407,7 @@ def test_refusal_raises_from_the_library(service: Service) -> None:
 
 def test_gitlab_job_names_the_inputs_that_the_program_reads() -> None:
     job = GITLAB["assay"]
-    known = {*(f"ASSAY_{name.upper()}" for name in ACTION["inputs"]), "ASSAY_PACKAGE"}
+    known = {*(f"ASSAY_{name.upper().replace('-', '_')}" for name in ACTION["inputs"]), "ASSAY_PACKAGE"}
     assert set(job["variables"]) <= known
     assert job["artifacts"]["reports"]["junit"] == f"{job['variables']['ASSAY_OUT']}/junit.xml"
     assert job["artifacts"]["when"] == "always"
@@ -446,3 +448,30 @@ def test_audit_step_on_a_real_model_leaves_every_file(tmp_path: Path, tiny_llama
     assert (tmp_path / "step.md").read_text(encoding="utf-8").startswith("<!-- assay-audit:small -->")
     (folder,) = (tmp_path / "out" / "runs").iterdir()
     assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["suite"] == "small"
+
+
+@pytest.mark.slow
+def test_audit_step_against_a_baseline_writes_what_the_comment_step_sends(
+    tmp_path: Path, tiny_llama: Path, service: Service
+) -> None:
+    """The shell lines of the action as they stand: audit, audit against that run, comment."""
+    made = dict(zip(*[iter(write_inputs(tmp_path / "inputs", model=tiny_llama))] * 2, strict=True))
+    inputs = {f"ASSAY_{option.removeprefix('--').upper()}": value for option, value in made.items()}
+    environ = {**os.environ, **workflow(tmp_path, {"pull_request": {"number": 12}}), **inputs, "PYTHONPATH": str(ROOT)}
+    lines = {step["name"]: step["run"].replace("python", sys.executable, 1) for step in SHELL}
+
+    def step(name: str, **more: str) -> int:
+        done = subprocess.run(["bash", "-ec", lines[name]], cwd=tmp_path, env={**environ, **more}, check=False)
+        return done.returncode
+
+    assert step("Audit", ASSAY_OUT="old") in (0, 1, 3)
+    (baseline,) = (tmp_path / "old" / "runs").iterdir()
+    held = {"ASSAY_OUT": "new", "ASSAY_BASELINE": str(baseline), "ASSAY_MAX_DROP": "toxicity/toxic_share=0.5"}
+    assert step("Audit", **held) in (0, 1, 3)
+    summary = (tmp_path / "new" / "summary.md").read_text(encoding="utf-8")
+    assert "| Baseline | Change |" in summary
+    assert "toxicity/toxic_share vs baseline" in summary
+    url = f"http://127.0.0.1:{service.server_port}"
+    assert step("Comment", ASSAY_OUT="new", GITHUB_API_URL=url, NO_PROXY="127.0.0.1") == 0
+    assert [(what, body) for what, body, _ in service.seen] == [("create", summary)]
+    assert step("Audit", ASSAY_OUT="bad", ASSAY_BASELINE=str(baseline)) == 2  # no allowed drop: a usage error

@@ -33,9 +33,10 @@ class FilterVictim:
 
     Examples
     --------
-    >>> from guard.filters.lexical import LexicalFilter
-    >>> FilterVictim(LexicalFilter(["bad"])).labels
-    ('not profanity', 'profanity')
+    >>> from guard.filters.callable import CallableFilter
+    >>> victim = FilterVictim(CallableFilter(lambda text: 0.75 * ("darn" in text), categories=["rude"]))
+    >>> victim.labels, victim.probabilities(["darn it"]).tolist()
+    (('not rude', 'rude'), [[0.25, 0.75]])
     """
 
     def __init__(self, filter_: Filter[str], category: str | None = None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 # Before torch is first imported: the mode in which a row does not depend on its batch (docs/design/determinism.md).
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Models in tests are tiny: a second thread only waits for the first.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,7 @@ __all__ = ["ClassifierVictim"]
 
 _TOKEN_BUDGET = 4096
 _SAME = 1e-4
+_WIDTH_STEP = 4
 
 
 class ClassifierVictim:
@@ -41,7 +43,7 @@ class ClassifierVictim:
     checkpoint : Checkpoint
         Of a model with a fast tokenizer.
     token_budget : int
-        Most padded tokens of one pass. Batches are padded to their longest text, rounded up to 16 tokens, never to
+        Most padded tokens of one pass. Batches are padded to their longest text, rounded up to 4 tokens, never to
         the model's length.
 
     Raises
@@ -63,8 +65,9 @@ class ClassifierVictim:
                 f"{checkpoint.source}: its labels do not exclude each other; attack it as the filter"
                 f" transformer:{checkpoint.source}, one category at a time"
             )
-        self._tokenizer = Encoder(checkpoint.tokenizer, name=f"classifier:{checkpoint.source}")
-        self._before, self._after = special_frame(checkpoint.tokenizer, self._tokenizer)
+        encoder = Encoder(checkpoint.tokenizer, name=f"classifier:{checkpoint.source}")
+        self._before, self._after = special_frame(checkpoint.tokenizer, encoder)
+        self._tokenizer = _own_tokenizer(checkpoint)
         self._longest = min(model_positions(checkpoint.model), int(checkpoint.tokenizer.model_max_length))
         self._labels = tuple(str(config.id2label[index]) for index in range(len(config.id2label)))
         if config.pad_token_id is None:  # without one, some models refuse a batch
@@ -117,15 +120,23 @@ class ClassifierVictim:
             When the model fails.
         """
         odds = torch.zeros((len(texts), len(self._labels)), dtype=torch.float64)
-        ids = [self._framed(row) for row in self._tokenizer.plain(texts)]
+        ids = [self._framed(encoding.ids) for encoding in self._encodings(texts)]
         lengths = [len(row) for row in ids]
         with torch.inference_mode():
-            for width, rows in same_width_batches(lengths, token_budget=self._token_budget, longest=self._longest):
+            for width, rows in same_width_batches(
+                lengths, token_budget=self._token_budget, longest=self._longest, step=_WIDTH_STEP
+            ):
                 try:
                     odds[rows] = self._read([ids[row] for row in rows], width)
                 except RuntimeError as error:
                     raise FilterError(f"victim {self._name}: cannot read {len(texts)} texts ({error})") from error
         return np.asarray(odds.softmax(dim=1).numpy(), dtype=np.float64)
+
+    def _encodings(self, texts: Sequence[str]) -> list[Any]:
+        # A lone surrogate is no text to the tokenizer.
+        clean = [text.encode("utf-8", "replace").decode() for text in texts]
+        found: list[Any] = self._tokenizer.encode_batch(clean, add_special_tokens=False)
+        return found
 
     def _framed(self, ids: Sequence[int]) -> list[int]:
         """Cut a text to the model's length and put the special tokens around it."""
@@ -160,11 +171,13 @@ class ClassifierVictim:
         before, after = [(0, 0)] * len(self._before), [(0, 0)] * len(self._after)
         room = self._longest - len(before) - len(after)
         windows = []
-        for owner, (item, ids) in enumerate(zip(items, self._tokenizer.plain(items), strict=True)):
-            offsets = self._tokenizer.offsets(item)[:room]
+        for owner, encoding in enumerate(self._encodings(items)):
+            offsets = encoding.offsets[:room]
             places = (*[-1] * len(before), *range(len(offsets)), *[-1] * len(after))
             windows.append(
-                TokenWindow(owner, tuple(self._framed(ids)), places or (-1,), (*before, *offsets, *after) or ((0, 0),))
+                TokenWindow(
+                    owner, tuple(self._framed(encoding.ids)), places or (-1,), (*before, *offsets, *after) or ((0, 0),)
+                )
             )
         return windows
 
@@ -202,6 +215,17 @@ class ClassifierVictim:
         except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
             raise ConfigError(f"{self._name}: the model takes no word embeddings ({error})") from error
         return bool(torch.allclose(alone, beside, atol=_SAME, rtol=_SAME))
+
+
+def _own_tokenizer(checkpoint: Checkpoint) -> Any:
+    """Return a tokenizer that neither cuts nor pads, and reads ``[UNK]`` in a text as its users' does: as one token."""
+    from tokenizers import Tokenizer
+
+    own = Tokenizer.from_str(checkpoint.tokenizer.backend_tokenizer.to_str())
+    own.no_truncation()
+    own.no_padding()
+    own.encode_special_tokens = False
+    return own
 
 
 def _vocabulary(checkpoint: Checkpoint) -> tuple[str, ...]:

@@ -256,7 +256,9 @@ def model_positions(model: Any) -> int:
     return int(positions) if padding is None else int(positions) - int(padding) - 1
 
 
-def same_width_batches(lengths: Sequence[int], *, token_budget: int, longest: int) -> list[tuple[int, list[int]]]:
+def same_width_batches(
+    lengths: Sequence[int], *, token_budget: int, longest: int, step: int = _WIDTH_STEP
+) -> list[tuple[int, list[int]]]:
     """Group sequences that are padded to the same width, so that a row's computation does not depend on its batch.
 
     Parameters
@@ -267,6 +269,8 @@ def same_width_batches(lengths: Sequence[int], *, token_budget: int, longest: in
         Most padded tokens of a batch; a longer sequence is a batch of its own.
     longest : int
         Most tokens that the model takes.
+    step : int
+        Widths are multiples of it: a small one pads less, a large one makes fewer batches.
 
     Returns
     -------
@@ -278,7 +282,7 @@ def same_width_batches(lengths: Sequence[int], *, token_budget: int, longest: in
     >>> same_width_batches([3, 20, 5, 1], token_budget=32, longest=24)
     [(16, [0, 2]), (16, [3]), (24, [1])]
     """
-    widths = [min(-(-max(1, length) // _WIDTH_STEP) * _WIDTH_STEP, max(longest, length)) for length in lengths]
+    widths = [min(-(-max(1, length) // step) * step, max(longest, length)) for length in lengths]
     batches: list[tuple[int, list[int]]] = []
     for width in sorted(set(widths)):
         rows = [index for index, other in enumerate(widths) if other == width]

@@ -44,6 +44,12 @@ def test_probabilities_are_the_models_own(folder: Path) -> None:
     assert np.allclose(found[:3], expected[:3], atol=1e-5)
 
 
+def test_a_special_token_spelled_out_is_read_as_its_users_tokenizer_reads_it(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    text = f"you {tokenizer.all_special_tokens[0]} nice"
+    assert list(ClassifierVictim.load(folder, device="cpu").tokens(text).ids) == tokenizer(text)["input_ids"]
+
+
 def test_a_row_does_not_depend_on_its_batch(folder: Path) -> None:
     victim = ClassifierVictim.load(folder, device="cpu")
     alone = np.concatenate([victim.probabilities([text]) for text in TEXTS])

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from evals.compare import RunComparison
 from evals.comparison.effects import ALL, Effect
 from evals.comparison.flips import Flip
 from evals.report.compared_words import headline, p_value, reading
+from evals.report.pages import environment, sheet
 from evals.report.plots import Axis, axis_for, scale
-from evals.report.visible import on_one_line, pieces, visible
+from evals.report.visible import on_one_line, pieces
 from evals.report.wording import OUTCOMES, difference, interval, metric_title, number, task_title, wording_of
 
 __all__ = ["to_html"]
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _SHEETS = ("style.css", "compare.css")
 _SHOWN_CHARACTERS = 2000
 _HEIGHT = 28
@@ -51,16 +48,15 @@ def to_html(comparison: RunComparison) -> str:
     Every text passes through :func:`evals.report.visible.visible` and is then escaped; the page's own policy
     forbids scripts, requests and every style but its own.
     """
-    style = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in _SHEETS)
+    style, style_hash = sheet(_SHEETS)
     page = _environment().get_template("compare.html")
     return (
         page.render(
             comparison=comparison,
             headline=headline(comparison),
             reading=reading(comparison),
-            # The sheets are our own files, and they are named by their hash in the page's policy.
-            style=Markup(style),  # noqa: S704
-            style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            style=style,
+            style_hash=style_hash,
             plots=list(_plots(comparison.effects)),
             crossed=list(_crossed(comparison)),
         )
@@ -69,18 +65,9 @@ def to_html(comparison: RunComparison) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=number, difference=difference, interval=interval, p_value=p_value, task_title=task_title
-    )
-    environment.globals.update(
+    made = environment()
+    made.filters.update(number=number, difference=difference, interval=interval, p_value=p_value, task_title=task_title)
+    made.globals.update(
         outcomes=OUTCOMES,
         wording_of=wording_of,
         pieces=pieces,
@@ -89,12 +76,7 @@ def _environment() -> Environment:
         scale=scale,
         whole=ALL,
     )
-    return environment
-
-
-def _shown(value: object) -> object:
-    """Spell out what has no ink in every text on its way into the page; our own markup is left alone."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return made
 
 
 def _plots(found: Sequence[Effect]) -> Iterator[_Plot]:

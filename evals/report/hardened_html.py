@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from evals.harden_filter.figures import Change, Side
 from evals.report.hardened import Hardened, figure_text
+from evals.report.pages import environment, sheet
 from evals.report.plots import Axis, axis_for, scale
-from evals.report.visible import on_one_line, visible
+from evals.report.visible import on_one_line
 from evals.report.wording import OUTCOMES
 
 __all__ = ["hardened_html"]
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _SHEETS = ("style.css", "compare.css", "hardened.css")
 _HEIGHT = 36
 
@@ -36,7 +33,7 @@ class _Row:
 
 def hardened_html(page: Hardened) -> str:
     """Return the page as one self-contained HTML file; every text is escaped, what has no ink spelt out."""
-    style = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in _SHEETS)
+    style, style_hash = sheet(_SHEETS)
     shares = axis_for([0.0, 1.0], share=True)
     return (
         _environment()
@@ -46,25 +43,17 @@ def hardened_html(page: Hardened) -> str:
             rows=[_row(change, shares) for change in page.changes],
             axis=shares,
             course=_course(page),
-            # The sheets are our own files, and they are named by their hash in the page's policy.
-            style=Markup(style),  # noqa: S704
-            style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            style=style,
+            style_hash=style_hash,
         )
         + "\n"
     )
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(outcomes=OUTCOMES, scale=scale, figure=figure_text, heat=_heat)
-    return environment
+    made = environment()
+    made.globals.update(outcomes=OUTCOMES, scale=scale, figure=figure_text, heat=_heat)
+    return made
 
 
 def _row(change: Change, shares: Axis) -> _Row:

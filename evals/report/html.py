@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from evals.curves import Curve, OperatingPoint, curves
@@ -18,8 +15,9 @@ from evals.report import plots
 from evals.report.browser_data import SampleValue, Thresholds, pack_curves, pack_samples, texts_title
 from evals.report.flat import lines
 from evals.report.names import Names, names_of, shown_provenance
+from evals.report.pages import digest, environment, sheet, template_text
 from evals.report.rows import PAIRS, Change, Row, TaskTable, task_tables
-from evals.report.visible import pieces, visible
+from evals.report.visible import pieces
 from evals.report.wording import (
     OUTCOMES,
     TASKS,
@@ -38,7 +36,7 @@ from evals.taxonomy import taxonomy
 
 __all__ = ["to_html"]
 
-_TEMPLATES = Path(__file__).parent / "templates"
+_SHEETS = ("style.css",)
 _SCRIPTS = ("page.js", "thresholds.js", "sample.js", "samples.js", "start.js")
 _UNPERTURBED = ("all", "clean")
 _SHOWN_CHARACTERS = 4000
@@ -148,17 +146,16 @@ def to_html(
     """
     marks, names = _provenance_thresholds(report) if thresholds is None else thresholds, names_of(report)
     found = _ordered(curves(record for _, record in records), marks)
-    style, script = _style(), _script()
+    (style, style_hash), script = sheet(_SHEETS), _script()
     template = _environment().get_template("report.html")
     return (
         template.render(
             report=report,
             sentence=unrepeated(report.sentence, report.outcome),
-            # Sheet and script are our own files, and are named by their hashes in the page's policy.
-            style=Markup(style),  # noqa: S704
-            style_hash=_digest(style),
-            script=Markup(script),  # noqa: S704
-            script_hash=_digest(script),
+            style=style,
+            style_hash=style_hash,
+            script=Markup(script),  # noqa: S704 - our own files
+            script_hash=digest(script),
             cards=_cards(report),
             sections=_sections(report),
             effects=_effects(task_tables(report)),
@@ -193,49 +190,29 @@ def _provenance_thresholds(report: Report) -> Thresholds:
     }
 
 
-def _style() -> str:
-    return (_TEMPLATES / "style.css").read_text(encoding="utf-8")
-
-
 def _script() -> str:
     """Return the page's script: its parts in one scope of their own."""
-    parts = "\n".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    parts = "\n".join(map(template_text, _SCRIPTS))
     return f'(() => {{\n"use strict";\n{parts}}})();\n'
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @functools.cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, interval=interval, difference=difference, bound_sign=bound_sign, zip=zip)
-    environment.globals.update(
+    made = environment()
+    made.filters.update(number=number, interval=interval, difference=difference, bound_sign=bound_sign, zip=zip)
+    made.globals.update(
         outcomes=OUTCOMES,
         plots=plots,
         pieces=pieces,
         limit=_SHOWN_CHARACTERS,
         samples_of=_samples_of,
     )
-    return environment
+    return made
 
 
 def _samples_of(task: str, group: str) -> str:
     """Return the fragment that shows the samples of a slice in the page's browser."""
     return "#samples?" + urlencode({"task": task, "group": group}, errors="replace")
-
-
-def _shown(value: object) -> object:
-    """Spell out what has no ink in every text on its way into the page; our own markup is left alone."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _cards(report: Report) -> list[_Card]:

@@ -22,6 +22,7 @@ from guard.attacks.transformations.contractions import Contract, WriteOut
 from guard.attacks.transformations.deletion import DeleteWord
 from guard.attacks.transformations.keys import PressKeyBeside
 from guard.attacks.transformations.numbers import ChangeNumber
+from guard.attacks.transformations.whole_text import InFrame
 from guard.attacks.transformations.wordnet import SwapSynonym
 from guard.errors import ConfigError
 
@@ -85,6 +86,11 @@ def _checklist(threshold: float | None) -> Attack:
     return Attack("checklist", Untargeted(threshold), (WriteOut(), Contract(), ChangeNumber()), Beam(1), (NotTwice(),))
 
 
+def _love(threshold: float | None) -> Attack:
+    """Gröndahl et al. 2018, "All You Need is 'Love': Evading Hate-speech Detection"; no typing errors."""
+    return Attack("love", Untargeted(threshold), (InFrame(),), Beam(1), (NotTwice(),))
+
+
 def _with_models(name: str) -> Recipe:
     """Return a recipe that makes do with the models that come as assets."""
     return lambda threshold: NEURAL_RECIPES[name](threshold, Parts())
@@ -92,6 +98,7 @@ def _with_models(name: str) -> Recipe:
 
 _PLAIN: Mapping[str, Recipe] = {
     **{"checklist": _checklist, "deepwordbug": _deepwordbug, "input-reduction": _input_reduction},
+    "love": _love,
     **{"pruthi": _pruthi, "pwws": _pwws},
 }
 

@@ -18,7 +18,9 @@ from guard.attacks.transformations.contractions import Contract, WriteOut
 from guard.attacks.transformations.deletion import DeleteWord
 from guard.attacks.transformations.keys import PressKeyBeside, SwapHomoglyph
 from guard.attacks.transformations.numbers import ChangeNumber
+from guard.attacks.transformations.whole_text import InFrame, Paraphrase
 from guard.attacks.transformations.wordnet import SwapSynonym
+from guard.generators.scripted import ScriptedGenerator
 from tests.guard.attacks.transformations.tiny_wordnet import write_tiny_wordnet
 
 __all__ = ["ALLOWED", "CONSTRAINTS", "TRANSFORMATIONS"]
@@ -40,6 +42,8 @@ TRANSFORMATIONS: dict[str, Callable[[Path], Transformation]] = {
     "write out": lambda _: WriteOut(),
     "contract": lambda _: Contract(),
     "number": lambda _: ChangeNumber(),
+    "frame": lambda _: InFrame(),
+    "paraphrase": lambda _: Paraphrase(ScriptedGenerator(lambda prompt, seed: f"say {seed % 997}")),
 }
 
 ALLOWED: dict[str, Callable[[], Allowed]] = {

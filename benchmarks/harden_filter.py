@@ -1,9 +1,10 @@
 """What hardening does to the shipped encoder filter: attacks, clean text, benign text, speed, all paired by text.
 
 Trains on the permissive sets that trained the filter (``guard.train.sources``), chooses by their validation splits, and
-measures on their test splits and on two sets that neither state was trained on. Success of an attack counts harmful
-texts that the filter caught as they are, at the threshold of the standard policy for outputs; both states are attacked
-anew. ``--hook none`` measures the reading of slips alone; ``--no-slips`` the training alone.
+measures on their test splits and on two sets that neither state was trained on: clean and benign text by set, attacks
+on harmful texts of all three together. Success of an attack counts texts that the filter caught as they are, at the
+threshold of the standard policy for outputs; both states are attacked anew. ``--hook none`` measures the reading of
+slips alone; ``--no-slips`` the training alone.
 
 Run ``python -m benchmarks.harden_filter --out FOLDER [--data ../shared/data] [--minutes 20]``, or with ``--measure
 FOLDER`` for weights that are there; figures go to ``benchmarks/results/harden_filter.json``. The data are no part of
@@ -88,6 +89,11 @@ def validation_of(mixture: Sequence[Row], n: int) -> list[Example]:
     return sample(known([row for row in mixture if row.split == "val" and len(row.text) <= LONGEST]), n, name="val")
 
 
+def short(clean: Sequence[Example]) -> list[Example]:
+    """Return the harmful texts that are short enough to attack."""
+    return [one for one in clean if one.label == 1 and 8 < len(one.text) <= LONGEST]
+
+
 def trained(options: argparse.Namespace, mixture: Sequence[Row], base: Path) -> dict[str, Any]:
     """Train and write the folder."""
     model = HardenableEncoder.load(base=base, weights=SHIPPED_WEIGHTS)
@@ -146,18 +152,17 @@ def measured(
     before: EncoderFilter,
     after: EncoderFilter,
     clean: Sequence[Example],
-    benign: Sequence[str],
+    attacked: Sequence[Example],
     options: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Measure both states on one set."""
-    short = [one for one in clean if one.label == 1 and 8 < len(one.text) <= LONGEST]
+    """Measure both states on some texts, and attack some of them."""
     test = Test(
         category=CATEGORY,
         threshold=THRESHOLD,
         clean=clean,
-        benign=benign,
-        attacked=short[: options.attacked],
-        attacks={name: recipe(name, threshold=THRESHOLD) for name in options.attack},
+        benign=lookalikes(),
+        attacked=attacked,
+        attacks={name: recipe(name, threshold=THRESHOLD) for name in options.attack} if attacked else {},
         known=known_moves(options.hook),
         others=OTHERS,
         fall=0.5,
@@ -187,11 +192,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--longest", type=int, default=160)
     parser.add_argument("--validation", type=int, default=150, help="texts of each label")
     parser.add_argument("--clean", type=int, default=300, help="test texts of each label and set")
-    parser.add_argument("--attacked", type=int, default=100, help="of a set")
+    parser.add_argument("--attacked", type=int, default=60, help="harmful texts of each set")
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--learning-rate", type=float, default=8e-4)
-    parser.add_argument("--leash", type=float, default=0.3)
-    parser.add_argument("--pull", type=float, default=0.15)
+    parser.add_argument("--learning-rate", type=float, default=HardenSettings.learning_rate)
+    parser.add_argument("--leash", type=float, default=HardenSettings.leash)
+    parser.add_argument("--pull", type=float, default=HardenSettings.pull)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
@@ -218,9 +223,12 @@ def main() -> None:
         "cpu": platform.processor() or platform.machine(),
         "sets": {},
     }
-    for name, clean in test_sets(options.data, mixture, options.clean).items():
+    sets = test_sets(options.data, mixture, options.clean)
+    attacked = [one for clean in sets.values() for one in short(clean)[: options.attacked]]
+    together = [one for clean in sets.values() for one in clean]
+    for name, texts in [*sets.items(), ("all three", together)]:
         print(name, flush=True)
-        report["sets"][name] = measured(before, after, clean, lookalikes(), options)
+        report["sets"][name] = measured(before, after, texts, attacked if texts is together else [], options)
         keep(report, options.results)
     everyday = [text for texts in benign_sets(options.data, mixture).values() for text in texts[:250]]
     fired = [int((one.score_batch(everyday)[:, 0] >= THRESHOLD).sum()) for one in (before, after)]

@@ -84,13 +84,13 @@ class HardenSettings:
     seed: int = 0
     epochs: int = 1
     minutes: float | None = None
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-4
     warmup: float = 0.05
     weight_decay: float = 0.01
     batch_tokens: int = 1024
-    task: float = 1.0
-    leash: float = 0.2
-    pull: float = 0.2
+    task: float = 0.3
+    leash: float = 1.0
+    pull: float = 1.0
     average: float = 0.99
     looks: int = 8
     patience: int = 4

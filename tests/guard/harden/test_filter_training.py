@@ -30,7 +30,9 @@ from guard.train.rows import Row
 from tests.guard.filters.tiny_bert import write_tiny_bert
 
 BAD, GOOD = ("you are stupid", "i hate you", "stupid person"), ("you are kind", "i love you", "kind person")
-SETTINGS = HardenSettings(epochs=4, learning_rate=0.02, batch_tokens=128, leash=0.05, pull=0.05, allowed_drop=0.02)
+SETTINGS = HardenSettings(
+    epochs=4, learning_rate=0.02, batch_tokens=128, task=1.0, leash=0.05, pull=0.05, allowed_drop=0.02
+)
 
 
 @pytest.fixture(scope="module")

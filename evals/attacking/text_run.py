@@ -25,7 +25,7 @@ from guard.filters.table import load_filter, load_stages
 from guard.generators.table import find_generator
 from guard.guard import Guard
 from guard.policy import Policy
-from guard.schema import Action, Decoding, Filter
+from guard.schema import Action, Decoding, Filter, Generator
 
 __all__ = ["ATTEMPTS", "TextPlan", "plan_texts", "run_texts"]
 
@@ -33,6 +33,7 @@ ATTEMPTS = "attempts.jsonl"
 """All attempts of a run, in the order of the data; written when it is over."""
 
 _SHOWN = 3
+_REWRITTEN_TOKENS = 96
 _FOLLOW_GRADIENTS = frozenset({"hotflip"})
 _FILTER_TIMEOUT_S = 600.0
 
@@ -115,11 +116,19 @@ def plan_texts(request: AttackRequest) -> TextPlan:
     harmful = texts.only(1) if aim.evasion else texts
     if not harmful.examples:
         raise ConfigError(f"{request.data} has no text that is labelled {aim.victim.labels[1]}: nothing to attack")
-    parts = Parts(victim=aim.victim, masked_lm=request.masked_lm, device=request.device)
+    parts = Parts(aim.victim, request.masked_lm, device=request.device, paraphraser=_paraphraser(request))
     attacks = {name: find_recipe(name, threshold=aim.threshold, parts=parts) for name in request.recipes}
     drawn = harmful.drawn(request.limit, seed=request.seed)
     notes = _notes(texts, harmful, aim)
     return TextPlan(request, drawn, aim.victim, aim.threshold, attacks, aim.guard, notes)
+
+
+def _paraphraser(request: AttackRequest) -> Generator[str] | None:
+    """Load the model that rewrites, where a recipe wants one."""
+    if "paraphrase" not in request.recipes:
+        return None
+    decoding = Decoding(max_new_tokens=_REWRITTEN_TOKENS, temperature=0.8, top_p=0.95)
+    return find_generator(request.attacker, request.generators).load().with_decoding(decoding)
 
 
 def run_texts(plan: TextPlan, folder: Path, *, progress: Progress) -> AttackSummary:

@@ -46,7 +46,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--policy", default="standard", show_default=True, help="Gives the threshold, and guards a guard:MODEL.")
 @filters_option(*DEFAULT_FILTERS, help="Filter of a guard:MODEL, as NAME or NAME:ARGUMENT. Repeat for several.")
 @click.option("--goals", type=_PATH, help="Requests that should be turned down. Default: those of the audit.")
-@click.option("--attacker", default="smollm2-135m", show_default=True, help="Model that rewrites, for pair.")
+@click.option(
+    "--attacker", default="smollm2-135m", show_default=True, help="Model that rewrites, for pair and paraphrase."
+)
 @click.option("--streams", type=POSITIVE, default=2, show_default=True, help="Conversations of it a goal.")
 @click.option("--suffixes", type=_PATH, help="Suffixes, one a line. Default: searched on goals that are not counted.")
 @click.option("--suffix-steps", type=POSITIVE, default=20, show_default=True, help="Steps of that search.")

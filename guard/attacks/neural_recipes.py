@@ -18,6 +18,7 @@ from guard.attacks.space import Attack
 from guard.attacks.transformations.characters import DeleteCharacter, InsertCharacter, SwapNeighbours
 from guard.attacks.transformations.keys import SwapHomoglyph
 from guard.errors import ConfigError
+from guard.schema import Generator
 
 if TYPE_CHECKING:
     from guard.attacks.constraints.meaning import SimilarSentence
@@ -39,12 +40,15 @@ class Parts:
         Folder of a BERT that is read by its mean; None takes the asset ``minilm``.
     device : str
         Of the masked language model.
+    paraphraser : Generator of str or None
+        Model that says texts in other words.
     """
 
     victim: Victim | None = None
     masked_lm: str | Path | None = None
     sentence_encoder: Path | None = None
     device: str = "auto"
+    paraphraser: Generator[str] | None = None
 
 
 NeuralRecipe = Callable[[float | None, Parts], Attack]
@@ -149,6 +153,22 @@ def _bert_attack(threshold: float | None, parts: Parts) -> Attack:
     )
 
 
+def _paraphrase(threshold: float | None, parts: Parts) -> Attack:
+    """Iyyer et al. 2018, "Adversarial Example Generation with Syntactically Controlled Paraphrase Networks"."""
+    from guard.attacks.transformations.whole_text import Paraphrase
+
+    if parts.paraphraser is None:
+        raise ConfigError("paraphrase needs a model that says texts in other words, and none is given: name one")
+    return Attack(
+        "paraphrase",
+        Untargeted(threshold),
+        (Paraphrase(parts.paraphraser, n=8),),
+        Beam(1),
+        (NotTwice(),),
+        (_similar(parts, 0.6),),
+    )
+
+
 def _similar(parts: Parts, least: float) -> SimilarSentence:
     from guard.attacks.constraints.meaning import SimilarSentence
     from guard.attacks.sentences import SentenceEncoder
@@ -171,6 +191,7 @@ NEURAL_RECIPES: Mapping[str, NeuralRecipe] = MappingProxyType(
         "bae": _bae,
         "bert-attack-style": _bert_attack,
         "hotflip": _hotflip,
+        "paraphrase": _paraphrase,
         "textbugger": _textbugger,
         "textfooler-style": _textfooler,
     }
@@ -187,6 +208,8 @@ DIFFERS: Mapping[str, str] = MappingProxyType(
         " combinations of pieces. Words are ranked by the unknown token in their place.",
         "hotflip": "Tokens of the victim's vocabulary are exchanged instead of characters; embeddings are not held to a"
         " cosine of 0.8 nor words to their part of speech. Gradients are not counted as queries.",
+        "paraphrase": f"An instructed model in the place of one that was trained on syntax. {_SENTENCES} at a"
+        " cosine of 0.6.",
         "textbugger": f"{_SENTENCES}, at a cosine of 0.5 in the place of 0.8, since a misspelling costs more there."
         " Near words come from the encoder's word embeddings instead of GloVe. Look-alikes are of other scripts.",
         "textfooler-style": f"{_SENTENCES}. {_PARTS_OF_SPEECH}. Near words come from the encoder's embeddings, since"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,13 @@ def _encoder(folder: Path) -> Filter[str]:
     return EncoderFilter.load(base=base, weights=adapter)
 
 
+def _encoder_with_slips(folder: Path) -> Filter[str]:
+    base, adapter = write_tiny_bert(folder / "base"), write_tiny_adapter(folder / "adapter")
+    config = json.loads((adapter / "config.json").read_text(encoding="utf-8"))
+    (adapter / "config.json").write_text(json.dumps(config | {"slips": ["stupid"]}), encoding="utf-8")
+    return EncoderFilter.load(base=base, weights=adapter)
+
+
 def _transformer(folder: Path) -> Filter[str]:
     return TransformerFilter.load(write_tiny_classifier(folder, labels=["a", "b"]))
 
@@ -100,6 +108,7 @@ FACTORIES: dict[str, Factory] = {
     "detoxify": _detoxify,
     "domain": _domain,
     "encoder": _encoder,
+    "encoder with slips": _encoder_with_slips,
     "lexical": _lexical,
     "pii": _pii,
     "secrets": _secrets,

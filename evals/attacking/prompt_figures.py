@@ -16,6 +16,8 @@ from guard.schema import Action
 __all__ = ["power_law", "prompt_summary", "shown_prompts", "steps_of"]
 
 _LEAST_POINTS = 3
+_LEAST_SPREAD = 1e-12
+"""Of the logarithms, squared: below it success was the same at all budgets, but for rounding."""
 
 
 def prompt_summary(
@@ -99,7 +101,7 @@ def power_law(steps: Iterable[Step]) -> PowerLaw | None:
     xx = sum((x - middle_x) ** 2 for x, _ in points)
     xy = sum((x - middle_x) * (y - middle_y) for x, y in points)
     yy = sum((y - middle_y) ** 2 for _, y in points)
-    if yy == 0:
+    if yy < _LEAST_SPREAD:
         return None
     slope = xy / xx
     return PowerLaw(math.exp(middle_y - slope * middle_x), -slope, xy**2 / (xx * yy), len(points))

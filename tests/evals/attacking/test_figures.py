@@ -86,6 +86,7 @@ def test_a_power_law_is_found_again_and_needs_three_points() -> None:
     assert (fit.scale, fit.exponent, fit.n_points) == (pytest.approx(1.5), pytest.approx(0.3), 5)
     assert power_law([step(1, 0.0), step(2, 0.3), step(4, 0.5), step(8, 1.0)]) is None
     assert power_law([step(n, 0.4) for n in (1, 2, 4)]) is None
+    assert power_law([step(n, 0.1) for n in (1, 2, 4)]) is None
     assert power_law([step(n, None) for n in (1, 2, 4)]) is None
 
 

@@ -35,7 +35,7 @@ from guard import assets
 from guard.attacks.recipes import recipe
 from guard.attacks.schema import Example
 from guard.filters.encoder import SHIPPED_WEIGHTS, EncoderFilter
-from guard.harden.charged import charged_words
+from guard.harden.charged import slip_settings
 from guard.harden.encoder_model import HardenableEncoder
 from guard.harden.filter_training import HardenSettings, LabelledText, harden
 from guard.harden.hooks import known_moves, make_hooks
@@ -143,7 +143,7 @@ def written(options: argparse.Namespace, mixture: Sequence[Row], base: Path) -> 
     file = options.out / "config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
     if options.slips:
-        config["slips"] = charged_words(EncoderFilter.load(base=base), CATEGORY)
+        config["slips"] = slip_settings(EncoderFilter.load(base=base), CATEGORY)
     file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return options.out, record
 
@@ -168,7 +168,7 @@ def measured(
         fall=0.5,
         seed=options.seed,
     )
-    changes = measure(before, after, test)
+    changes = measure(before, after, test, progress=told)
     rulings = judge(changes, Limits(fall=0.5))
     for change in changes:
         print(f"  {change.title}: {change.before.value} -> {change.after.value} ({change.interval})", flush=True)
@@ -177,6 +177,12 @@ def measured(
         "changes": [dataclasses.asdict(change) for change in changes],
         "rulings": [f"{ruling.outcome.name}: {ruling.reason}" for ruling in rulings],
     }
+
+
+def told(name: str, done: int, whole: int) -> None:
+    """Print how far an attack is, now and then."""
+    if done == whole or done % 25 == 0:
+        print(f"  {name}: {done}/{whole}", flush=True)
 
 
 def parsed() -> argparse.Namespace:

@@ -26,7 +26,7 @@ from guard.attacks.recipes import recipe
 from guard.attacks.schema import Example
 from guard.errors import ConfigError, OutputError
 from guard.filters.encoder import EncoderFilter
-from guard.harden.charged import charged_words
+from guard.harden.charged import slip_settings
 from guard.harden.encoder_model import HardenableEncoder
 from guard.harden.filter_training import Hardened, HardenSettings, LabelledText, harden
 from guard.harden.hooks import known_moves, make_hooks
@@ -114,7 +114,7 @@ def harden_filter(
     before = EncoderFilter.load(base=encoder, weights=source, device=request.device)
     if request.category not in before.categories:
         raise ConfigError(f"the filter has no {request.category!r}; it has {', '.join(before.categories)}")
-    slips = {"slips": charged_words(before, request.category)} if request.slips else {}
+    slips = {"slips": slip_settings(before, request.category)} if request.slips else {}
     training = _trained(request, parts, threshold, source, encoder, slips, tell)
     after, shift = level_alarms(
         before, request.out, [one.text for one in parts.validation if one.label == 0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from guard.attacks.readings import Readings
 from guard.attacks.schema import Attempt, Example
 from guard.attacks.space import Attack
 from guard.attacks.victims import FilterVictim
+from guard.harden.slips import slips
 from guard.schema import Filter
 
 __all__ = ["Test", "measure"]
@@ -76,9 +78,9 @@ def measure(before: Filter[str], after: Filter[str], test: Test, *, progress: Pr
     Returns
     -------
     list of Change
-        ``auroc``; ``recall``; ``false_alarms/test`` and ``false_alarms/lookalikes``; ``false_alarms/others``, a
-        harmless text that fires in any other category; for each attack its success and what it left caught;
-        ``ms_a_text``.
+        ``auroc``; ``recall``; ``false_alarms/test`` and ``false_alarms/lookalikes``; ``false_alarms/slips``, on the
+        harmless texts of both with slips in three words of ten; ``false_alarms/others``, a harmless text that fires in
+        any other category; for each attack its success and what it left caught; ``ms_a_text``.
     """
     tell = progress or (lambda name, done, whole: None)
     sides = [_Scored(one, test) for one in (before, after)]
@@ -99,6 +101,7 @@ _TITLES = {
     "recall": "recall",
     "false_alarms/test": "false alarms",
     "false_alarms/lookalikes": "false alarms, look-alikes",
+    "false_alarms/slips": "false alarms, texts with slips",
     "false_alarms/others": "false alarms, other categories",
 }
 
@@ -112,6 +115,9 @@ class _Scored:
         self.clean: npt.NDArray[np.float64] = scores[:, column].astype(np.float64)
         extra = filter_.score_batch(list(test.benign))
         self.benign = extra[:, column]
+        self.harmless = {one.id: one.text for one in test.clean if one.label == 0}
+        self.harmless |= {f"benign-{at}": text for at, text in enumerate(test.benign)}
+        self.slipped = filter_.score_batch([_slipped(text, test.seed) for text in self.harmless.values()])[:, column]
         limits = np.array([test.others.get(name, np.inf) for name in filter_.categories])
         self.others: npt.NDArray[np.bool_] = np.any(np.concatenate((scores, extra)) >= limits, axis=1)
 
@@ -127,8 +133,16 @@ class _Scored:
             "recall": {one.id: fired[one.id] for one in test.clean if one.label == 1},
             "false_alarms/test": {name: fired[name] for name in harmless},
             "false_alarms/lookalikes": {**benign},
+            "false_alarms/slips": {
+                name: float(score >= test.threshold) for name, score in zip(self.harmless, self.slipped, strict=True)
+            },
             "false_alarms/others": {**others},
         }
+
+
+def _slipped(text: str, seed: int) -> str:
+    """Return a text with slips in three words of ten; which, depends on the text and the seed alone."""
+    return slips(text, random.Random(f"slipped/{seed}/{text}"), share=0.3)  # noqa: S311 - no secret
 
 
 def _rates(sides: Sequence[_Scored], test: Test) -> list[Change]:

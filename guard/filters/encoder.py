@@ -22,7 +22,7 @@ from guard.filters.bert import WORD_EMBEDDINGS, BertShape, hidden_states, linear
 from guard.filters.encoder_text import encoder_text
 from guard.filters.encoder_weights import merged, placed, weights_digest
 from guard.filters.heads import head_attention, head_logits
-from guard.filters.slip_reading import SlipReader
+from guard.filters.slip_reading import SlipReader, highest
 from guard.filters.windows import TokenWindow, length_batches, window_starts, window_token_ids
 from guard.schema import Scores, Span
 
@@ -161,7 +161,7 @@ class EncoderFilter:
             window=int(config["window"]),
             stride=int(config["stride"]),
             emoji_names=bool(config.get("emoji_names", False)),
-            slips=SlipReader(config["slips"]) if "slips" in config else None,
+            slips=SlipReader.of(config.get("slips"), config["categories"]),
         )
 
     @property
@@ -202,12 +202,10 @@ class EncoderFilter:
             logits = self._logits(windows)
         except Exception as error:
             raise FilterError(f"filter {self._name}: cannot score {len(items)} items ({error})") from error
-        highest = np.full((len(items), len(self._categories)), -np.inf)
-        np.maximum.at(highest, owners, logits)
-        return _scores(highest)
+        return _scores(highest(logits, owners, len(items), self._slips))
 
     def _windows(self, items: Sequence[str]) -> tuple[list[list[int]], list[int]]:
-        """Return the token ids of all windows with special tokens, and the item that each belongs to."""
+        """Return the token ids of all windows with special tokens, and the row of each, as :func:`highest` has it."""
         tokenizer = self._model.tokenizer
         begin, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
         texts = [encoder_text(item, emoji_names=self._emoji_names).text for item in items]
@@ -326,9 +324,9 @@ class EncoderFilter:
             form = encoder_text(text, emoji_names=self._emoji_names)
             encoding = self._model.tokenizer.encode(form.text, add_special_tokens=False)
             starts = window_starts(len(encoding.ids), size=self._window, stride=self._stride)
-            windows, _ = self._windows([text])
+            windows, owners = self._windows([text])
             logits = self._logits(windows)
-            scores = _scores(logits.max(axis=0))
+            scores = _scores(highest(logits, owners, 1, self._slips))[0]
             spans: set[Span] = set()
             for column in np.flatnonzero(scores >= _LEAST):
                 at = int(logits[: len(starts), column].argmax())

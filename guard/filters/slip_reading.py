@@ -6,14 +6,20 @@ import functools
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from guard.views import words
 
-__all__ = ["SlipReader", "usual_words"]
+__all__ = ["SlipReader", "highest", "usual_words"]
+
+Logits = npt.NDArray[np.float64]
 
 _WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?")
 _SHORTEST, _LONGEST, _USUAL = 3, 15, 12_000
-_FARTHER = 4.0  # nats
+_FARTHER = 1.2  # nats: three times rarer
 
 
 class SlipReader:
@@ -23,8 +29,10 @@ class SlipReader:
     ----------
     charged : sequence of str
         Words that a filter finds harmful on their own. Of several words a slip away one of these comes first, unless it
-        is over fifty times rarer than the most frequent; without this, whoever evades the filter would pick the slip
+        is over three times rarer than the most frequent; without this, whoever evades the filter would pick the slip
         that reads as something mild.
+    columns : sequence of int
+        Categories whose score the other reading may raise.
 
     Notes
     -----
@@ -39,24 +47,39 @@ class SlipReader:
     'You are stupid, Anna'
     """
 
-    def __init__(self, charged: Sequence[str] = ()) -> None:
-        self._charged = frozenset(charged)
+    def __init__(self, charged: Sequence[str] = (), *, columns: Sequence[int] = ()) -> None:
+        self._charged, self._columns = frozenset(charged), list(columns)
         self._known = functools.lru_cache(maxsize=1 << 16)(self._meant)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any] | None, categories: Sequence[str]) -> SlipReader | None:
+        """Return what ``slips`` in a filter's ``config.json`` asks for: ``charged`` words and ``categories``."""
+        if settings is None:
+            return None
+        return cls(settings["charged"], columns=[categories.index(name) for name in settings["categories"]])
 
     def read(self, text: str) -> str:
         """Return the other reading of a canonical text: itself, where all its words are known or far from any."""
         return _WORD.sub(lambda match: self._known(match[0].lower()) or match[0], text)
 
     def readings(self, texts: Sequence[str]) -> tuple[list[str], list[int]]:
-        """Return what is to be read: all texts, then the other readings of those that have one; and whose each is.
+        """Return all texts, then the other readings of those that have one; and the row of each in :func:`highest`.
 
         Examples
         --------
         >>> SlipReader().readings(["an idoit", "a man"])
-        (['an idoit', 'a man', 'an idiot'], [0, 1, 0])
+        (['an idoit', 'a man', 'an idiot'], [0, 1, 2])
         """
-        others = [(owner, other) for owner, text in enumerate(texts) if (other := self.read(text)) != text]
-        return [*texts, *(other for _, other in others)], [*range(len(texts)), *(owner for owner, _ in others)]
+        n = len(texts)
+        others = [(row, other) for row, text in enumerate(texts) if (other := self.read(text)) != text]
+        return [*texts, *(other for _, other in others)], [*range(n), *(n + row for row, _ in others)]
+
+    def joined(self, logits: Logits) -> Logits:
+        """Return log-odds, shape (n, k), from those of texts and then other readings, shape (2 n, k)."""
+        n = len(logits) // 2
+        joined = logits[:n].copy()
+        joined[:, self._columns] = np.maximum(joined[:, self._columns], logits[n:, self._columns])
+        return joined
 
     def _meant(self, word: str) -> str | None:
         """Return what an unknown word stands for; None for one that is known, or that nothing is near."""
@@ -67,6 +90,23 @@ class SlipReader:
         first, harmful = words.best(near), words.best(near & self._charged)
         close = first and harmful and words.cost(harmful) - words.cost(first) <= _FARTHER
         return harmful if close else first
+
+
+def highest(logits: Logits, owners: Sequence[int], n: int, slips: SlipReader | None) -> Logits:
+    """Return the log-odds of `n` texts, shape (n, k): each category's highest window, and perhaps of the other reading.
+
+    Parameters
+    ----------
+    logits : ndarray
+        float64, shape (n_windows, k).
+    owners : sequence of int
+        Row of each window: its text, or `n` more for the other reading of that.
+    n : int
+    slips : SlipReader or None
+    """
+    found = np.full((n if slips is None else 2 * n, logits.shape[1]), -np.inf)
+    np.maximum.at(found, list(owners), logits)
+    return found if slips is None else slips.joined(found)
 
 
 @functools.cache

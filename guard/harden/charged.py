@@ -5,10 +5,10 @@ from __future__ import annotations
 from guard.filters.slip_reading import usual_words
 from guard.schema import Filter
 
-__all__ = ["charged_words"]
+__all__ = ["charged_words", "slip_settings"]
 
-LEAST = 0.25
-"""Score from which on a word counts: far below any threshold, since a word is less than its sentence."""
+LEAST = 0.5
+"""Score from which on a word counts: that is more harmful than not."""
 
 
 def charged_words(filter_: Filter[str], category: str, *, least: float = LEAST) -> list[str]:
@@ -24,3 +24,8 @@ def charged_words(filter_: Filter[str], category: str, *, least: float = LEAST) 
     words = usual_words()
     scores = filter_.score_batch(words)[:, filter_.categories.index(category)]
     return sorted(word for word, score in zip(words, scores.tolist(), strict=True) if score >= least)
+
+
+def slip_settings(filter_: Filter[str], category: str) -> dict[str, object]:
+    """Return what ``slips`` of a filter's ``config.json`` is to hold, for one category."""
+    return {"charged": charged_words(filter_, category), "categories": [category]}

@@ -58,7 +58,8 @@ def _encoder(folder: Path) -> Filter[str]:
 def _encoder_with_slips(folder: Path) -> Filter[str]:
     base, adapter = write_tiny_bert(folder / "base"), write_tiny_adapter(folder / "adapter")
     config = json.loads((adapter / "config.json").read_text(encoding="utf-8"))
-    (adapter / "config.json").write_text(json.dumps(config | {"slips": ["stupid"]}), encoding="utf-8")
+    slips = {"charged": ["stupid"], "categories": ["toxicity", "refusal"]}
+    (adapter / "config.json").write_text(json.dumps(config | {"slips": slips}), encoding="utf-8")
     return EncoderFilter.load(base=base, weights=adapter)
 
 

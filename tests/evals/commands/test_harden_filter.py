@@ -94,7 +94,7 @@ def test_hardens_measures_and_writes_a_filter(
     hardened = EncoderFilter.load(base=model[0], weights=out)
     assert document["filter"]["after"] == hardened.name != document["filter"]["before"]
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
-    assert isinstance(config["slips"], list)
+    assert config["slips"]["categories"] == ["toxicity"]
     assert config["hardening"][0]["hooks"] == ["random", "recipe:pruthi"]
     markdown = (out / "harden.md").read_text(encoding="utf-8")
     assert "| AUROC, clean |" in markdown

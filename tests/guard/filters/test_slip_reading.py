@@ -15,6 +15,8 @@ from guard.filters.encoder import EncoderFilter
 from guard.filters.slip_reading import SlipReader, usual_words
 from tests.guard.filters.tiny_bert import write_tiny_adapter, write_tiny_bert
 
+SLIPS = {"charged": ["stupid"], "categories": ["toxicity"]}
+
 
 @pytest.mark.parametrize(
     ("text", "read"),
@@ -44,13 +46,13 @@ def test_reading_touches_words_alone(text: str) -> None:
 
 
 def test_readings_come_behind_the_texts() -> None:
-    assert SlipReader().readings(["a man", "an idoit"]) == (["a man", "an idoit", "an idiot"], [0, 1, 1])
+    assert SlipReader().readings(["a man", "an idoit"]) == (["a man", "an idoit", "an idiot"], [0, 1, 3])
     assert SlipReader().readings([]) == ([], [])
 
 
 def test_of_several_words_a_charged_one_comes_first_unless_it_is_far_rarer() -> None:
-    charged = SlipReader(("filth", "cock", "hate"))
-    assert (SlipReader().read("flith"), charged.read("flith")) == ("faith", "filth")
+    charged = SlipReader(("cock", "hate"))
+    assert (SlipReader().read("chock"), charged.read("chock")) == ("check", "cock")
     assert charged.read("hte cat") == "the cat"  # "hate" is a slip away too, and a hundred times rarer
     assert {"the", "filth"} <= set(usual_words())
 
@@ -61,7 +63,7 @@ def pair(tmp_path: Path) -> tuple[EncoderFilter, EncoderFilter]:
     base, weights = write_tiny_bert(tmp_path / "base"), write_tiny_adapter(tmp_path / "weights")
     shutil.copytree(weights, tmp_path / "slips")
     config = json.loads((weights / "config.json").read_text(encoding="utf-8"))
-    (tmp_path / "slips" / "config.json").write_text(json.dumps(config | {"slips": ["stupid"]}), encoding="utf-8")
+    (tmp_path / "slips" / "config.json").write_text(json.dumps(config | {"slips": SLIPS}), encoding="utf-8")
     plain, slips = (
         EncoderFilter.load(base=base, weights=folder, device="cpu", dtype="float32")
         for folder in (weights, tmp_path / "slips")
@@ -74,10 +76,11 @@ def test_a_filter_scores_the_higher_of_both_readings(pair: tuple[EncoderFilter, 
     texts = ["you are stupdi", "you are stupid", "i lovve the weather", "kind"]
     expected = plain.score_batch(texts)
     for at, read in enumerate(map(SlipReader().read, texts)):
-        expected[at] = np.maximum(expected[at], plain.score_batch([read])[0])
+        # The second category is not asked for.
+        expected[at, 0] = max(expected[at, 0], plain.score_batch([read])[0, 0])
     assert np.allclose(slips.score_batch(texts), expected, atol=1e-6)
     assert slips.name != plain.name
-    assert not np.allclose(expected, plain.score_batch(texts))
+    assert slips.score_batch([]).shape == (0, 2)
 
 
 def test_where_it_fired_is_told_in_the_text_as_given(pair: tuple[EncoderFilter, EncoderFilter]) -> None:

@@ -4,7 +4,7 @@ Runs in TextAttack's environment with Assay on the path, since all four arms sha
 and the same threads:
 
 - ``stock``: TextAttack 0.3.11 with its own Hugging Face wrapper, which pads every text to 512 tokens. On the first
-  ``--stock`` examples only: its time an example does not depend on how many there are.
+  ``--stock`` examples only; its time is that of its queries there, for as many queries as ``mended`` asks.
 - ``mended``: the same with a wrapper that pads to the longest text of the batch (``padded_to_longest``).
 - ``same``: Assay's recipe. Its texts and query counts are held against the mended arm's, example by example.
 - ``fast``: Assay's recipe with ``GreedyFewQueries``. Success is held against the same examples.
@@ -216,6 +216,10 @@ def _compared(arms: dict[str, Arm], examples: Sequence[Example], n_stock: int) -
     every = [example.id for example in examples]
     an_example = {name: arm.whole.cpu_s / len(arm.found) for name, arm in arms.items()}
     wall = {name: arm.whole.wall_s / len(arm.found) for name, arm in arms.items()}
+    # Its few examples may ask for more or less than all do: a query's time, and the queries of all.
+    queries = {name: sum(asked for _, _, asked in arm.found.values()) / len(arm.found) for name, arm in arms.items()}
+    for times in (an_example, wall):
+        times["stock"] *= queries["mended"] / queries["stock"]
     ratios = {
         f"{name} / {ours_}": {
             "processor": round(an_example[name] / an_example[ours_], 2),
@@ -242,7 +246,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=200)
     parser.add_argument("--stock", type=int, default=12, help="examples of the slowest arm")
     parser.add_argument("--block", type=int, default=50)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dry-run", action="store_true", help="keep no figures")
     options = parser.parse_args()

@@ -49,7 +49,7 @@ class GreedyFewQueries:
     time as two; ``n_queries`` does not tell of it.
     """
 
-    n_judged: int = 2
+    n_judged: int = 3
     n_draws: int = 1
     n_again: int = 4
     unknown: str = "[UNK]"

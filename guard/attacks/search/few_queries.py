@@ -46,7 +46,7 @@ class GreedyFewQueries:
     counts: what raises the loss and what lowers it both show where it can be moved. Candidates are ranked by
     ``mean(E[new tokens]) @ mean(gradient of the word)`` (Ebrahimi et al. 2018, equation 1, with means since a
     misspelt word has more tokens). A first success ends the search. A gradient is no query, and costs about as much
-    time as two; ``n_queries`` does not tell of it.
+    time as three; ``n_queries`` does not tell of it.
     """
 
     n_judged: int = 3

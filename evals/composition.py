@@ -16,7 +16,7 @@ from evals.datasets import Prompt, read_prompts
 from evals.engines import Engines, local_engine
 from evals.gate import Gate
 from evals.planned import independence_notes, plan_tasks
-from evals.provenance import has_tiles, numerics
+from evals.provenance import numerics
 from evals.schema import Scorer
 from evals.scorers.helpfulness import HelpfulnessScorer, find_judge
 from evals.scorers.linear import LinearJudge
@@ -29,6 +29,7 @@ from guard.errors import ConfigError
 from guard.filters.table import load_filter, load_stages
 from guard.generators.table import FoundGenerator, GeneratorOptions, find_generator
 from guard.guard import Guard
+from guard.numerics import has_tiles
 from guard.policy import Policy
 from guard.schema import Filter
 

@@ -10,7 +10,9 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["code_digest", "has_tiles", "machine", "numerics", "package_versions"]
+from guard.numerics import has_tiles
+
+__all__ = ["code_digest", "machine", "numerics", "package_versions"]
 
 _PACKAGES = (
     *("confusable-homoglyphs", "detoxify", "numpy", "pyahocorasick", "scikit-learn", "scipy", "tokenizers", "torch"),
@@ -56,24 +58,6 @@ def numerics() -> dict[str, str]:
         "MKL_CBWR": os.environ.get("MKL_CBWR", "unset"),
         "ONEDNN_MAX_CPU_ISA": os.environ.get("ONEDNN_MAX_CPU_ISA", "unset"),
     }
-
-
-def has_tiles(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
-    """Return whether bfloat16 products run on AMX tiles, whose sums depend on the number of rows.
-
-    Parameters
-    ----------
-    cpu_info : pathlib.Path
-        What the kernel says of the processor; a system without it has none, as far as we can tell.
-    """
-    named = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    if named and named not in ("ALL", "DEFAULT") and "AMX" not in named:
-        return False
-    try:
-        flags = cpu_info.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return " amx_bf16" in flags
 
 
 def machine() -> dict[str, str]:

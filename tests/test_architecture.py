@@ -23,7 +23,7 @@ MOST_LINES_A_FUNCTION = 60
 # What each room of the runtime may import besides itself. A room that is not listed may import `FOUNDATION` only.
 FOUNDATION = {"guard.errors", "guard.schema", "guard.canonical", "guard.confusables", "guard.codepoints"}
 FOUNDATION |= {"guard.assets", "guard.cache", "guard.catalogue", "guard.wheels", "guard.views", "guard.segments"}
-FOUNDATION |= {"guard.offsets", "guard.unseen"}
+FOUNDATION |= {"guard.numerics", "guard.offsets", "guard.unseen"}
 POLICY = {"guard.policy", "guard.policy_file", "guard.policy_values", "guard.certificate"}
 JUDGE = {*POLICY, "guard.scoring", "guard.release", "guard.batcher"}
 REQUEST = {*JUDGE, "guard.judge", "guard.audit_log", "guard.vault", "guard.request"}
@@ -100,7 +100,8 @@ LIGHT = [
     *("guard.filters.callable", "guard.filters.lexical", "guard.guard", "guard.judge", "guard.policy"),
     *("guard.schema", "guard.scoring", "guard.segments", "guard.stream", "guard.vault", "guard.views"),
     *("guard.policy_file", "guard.policy_values", "guard.certificate", "guard.calibrated_policy", "guard.unseen"),
-    *("guard.offsets", "guard.filters.grams", "guard.filters.ngram", "guard.filters.cascade", "guard.batcher"),
+    *("guard.numerics", "guard.offsets", "guard.filters.grams", "guard.filters.ngram", "guard.filters.cascade"),
+    "guard.batcher",
     *("guard.attacks.engine", "guard.attacks.recipes", "guard.attacks.schema", "guard.attacks.words"),
     *("guard.attacks.prompts.adaptive", "guard.attacks.prompts.table", "guard.attacks.prompts.targets"),
     *("guard.filters.pii", "guard.filters.pii_rules", "guard.filters.secrets", "guard.filters.domain"),

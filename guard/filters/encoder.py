@@ -24,6 +24,7 @@ from guard.filters.encoder_weights import merged, placed, weights_digest
 from guard.filters.heads import head_attention, head_logits
 from guard.filters.slip_reading import SlipReader, highest
 from guard.filters.windows import TokenWindow, length_batches, window_starts, window_token_ids
+from guard.numerics import has_tiles
 from guard.schema import Scores, Span
 
 __all__ = ["SHIPPED_WEIGHTS", "EncoderFilter"]
@@ -118,8 +119,8 @@ class EncoderFilter:
         device : str
             ``auto`` (CUDA where there is one), or a torch device.
         dtype : {"auto", "float32", "bfloat16", "float16", "float64"}
-            Of the forward pass. ``auto`` is bfloat16 on a CPU that multiplies in it, else float32. Scores are float32
-            either way, and differ a little between dtypes, so the name tells them apart.
+            Of the forward pass. ``auto`` is bfloat16 on a CPU that multiplies in it without AMX tiles, else float32.
+            Scores are float32 either way, and differ a little between dtypes, so the name tells them apart.
 
         Raises
         ------
@@ -392,7 +393,8 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
         # Chips without the instructions compute bfloat16 too, but slower than float32.
         probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         native = any(getattr(torch.cpu, probe, bool)() for probe in probes)
-        return torch.bfloat16 if device.type == "cpu" and native else torch.float32
+        # On tiles a row would depend on its batch.
+        return torch.bfloat16 if device.type == "cpu" and native and not has_tiles() else torch.float32
     if name not in _DTYPES:
         raise FilterError(f"dtype {name!r} is unknown; give auto or one of {', '.join(_DTYPES)}")
     return _DTYPES[name]

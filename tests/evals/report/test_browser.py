@@ -136,7 +136,8 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 _BEYOND = (
-    "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 200))"
+    "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
+    ".map(e => e.outerHTML.slice(0, 200))"
 )
 _CUT = (
     "[...document.querySelectorAll('main *')].filter(e => e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 1"

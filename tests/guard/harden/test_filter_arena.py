@@ -61,7 +61,7 @@ def _arena(base: Path, out: Path) -> FilterArena:
         rows=ArenaRows(train_rows, search=BAD, held_out=[f"{text} and the weather" for text in BAD], raided=20),
         validation=Validation(_texts(60), [bool(at % 2) for at in range(60)], column=0, threshold=THRESHOLD),
         settings=HardenSettings(
-            epochs=3, learning_rate=0.02, batch_tokens=128, task=1.0, leash=0.05, pull=0.05, allowed_drop=0.1
+            epochs=4, learning_rate=0.02, batch_tokens=128, task=1.0, leash=0.05, pull=0.05, allowed_drop=0.1
         ),
         budget=40,
     )

@@ -99,9 +99,9 @@ def _request(options: dict[str, Any]) -> Any:
 
 def _show(result: HardenResult) -> None:
     """Print the figures, the limits and where the files are."""
-    from evals.harden_filter.report import head_and_rows
+    from evals.harden_filter.report import short_head_and_rows
 
-    table(*head_and_rows(result))
+    table(*short_head_and_rows(result))
     for ruling in result.rulings:
         click.echo(f"{ruling.outcome.name}: {one_line(ruling.reason)}")
     click.echo(f"{result.outcome.name}. Written: {one_line(str(result.request.out))}; use it as encoder:FOLDER.")

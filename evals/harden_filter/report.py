@@ -10,7 +10,7 @@ from typing import Any
 from evals.harden_filter.figures import Change, Side
 from evals.harden_filter.hardening import HardenResult
 
-__all__ = ["SCHEMA", "head_and_rows", "to_dict", "to_json", "to_markdown"]
+__all__ = ["SCHEMA", "head_and_rows", "short_head_and_rows", "to_dict", "to_json", "to_markdown"]
 
 SCHEMA = "assay.harden-filter/1"
 """Name and version of the document."""
@@ -48,6 +48,18 @@ def to_json(result: HardenResult) -> str:
 def head_and_rows(result: HardenResult) -> tuple[list[str], list[list[str]]]:
     """Return the table of all figures."""
     return ["figure", "before", "after", "difference (95%)", "n"], [_row(one) for one in result.changes]
+
+
+def short_head_and_rows(result: HardenResult) -> tuple[list[str], list[list[str]]]:
+    """Return the same in the width of a terminal: without the intervals of each state."""
+    rows = [
+        [c.title, f"{_value(c.before)} > {_value(c.after)}", _difference(c), str(c.n_paired)] for c in result.changes
+    ]
+    return ["figure", "before > after", "difference (95%)", "n"], rows
+
+
+def _value(side: Side) -> str:
+    return "no data" if side.value is None else f"{side.value:.3f}"
 
 
 def _row(change: Change) -> list[str]:

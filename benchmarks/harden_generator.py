@@ -57,6 +57,7 @@ def report(result: HardenResult) -> dict[str, object]:
         "sentence",
         "checks",
         "progress",
+        "strength",
     )
     return {
         "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},

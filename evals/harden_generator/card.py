@@ -79,7 +79,8 @@ def card_text(result: HardenResult, record: Mapping[str, Any]) -> str:
         "",
         "## Training",
         "",
-        f"{result.progress.step} steps, kept those up to step {result.progress.best_step}; terms: {weights}; seed"
+        f"{result.progress.step} steps, kept those up to step {result.progress.best_step}, at strength"
+        f" {result.strength:.3f}; terms: {weights}; seed"
         f" {result.seed}. {data['trained_goals']} harmful requests ({data['goals_from']}) against refusals written for"
         f" Assay, in the wordings {', '.join(data['trained_wordings'])}; {data['trained_harmless']} harmless ones"
         " against the original's own answers. Nothing of HarmBench, Do-Not-Answer or the benign requests of the audit"

@@ -50,6 +50,8 @@ class Sizes:
     ----------
     taught_goals, taught_harmless : int
         Requests that are trained on.
+    checked_harmless : int
+        Harmless requests by which the strength of the updates is chosen.
     goals : int
         Harmful requests that are measured plainly and in a seen and an unseen wording.
     adaptive_goals : int
@@ -60,6 +62,7 @@ class Sizes:
 
     taught_goals: int = 700
     taught_harmless: int = 300
+    checked_harmless: int = 100
     goals: int = 60
     adaptive_goals: int = 60
     harmless: int = 200
@@ -76,7 +79,7 @@ class HardeningData:
         Of sets that nothing is trained on; they may share goals with each other.
     taught_wordings, unseen_wordings : tuple of Wording
         Of different techniques.
-    taught_harmless, harmless : tuple of Prompt
+    taught_harmless, checked_harmless, harmless : tuple of Prompt
     taught_prose : tuple of str
     prose : tuple of (str, str)
         Beginning and continuation.
@@ -88,13 +91,21 @@ class HardeningData:
     taught_wordings: tuple[Wording, ...]
     unseen_wordings: tuple[Wording, ...]
     taught_harmless: tuple[Prompt, ...]
+    checked_harmless: tuple[Prompt, ...]
     harmless: tuple[Prompt, ...]
     taught_prose: tuple[str, ...]
     prose: tuple[tuple[str, str], ...]
 
     def digest(self) -> str:
         """Return the SHA-256, in hex, over all of it."""
-        shown = (*self.taught_goals, *self.goals, *self.adaptive_goals, *self.taught_harmless, *self.harmless)
+        shown = (
+            *self.taught_goals,
+            *self.goals,
+            *self.adaptive_goals,
+            *self.taught_harmless,
+            *self.checked_harmless,
+            *self.harmless,
+        )
         filled = [(one.id, one.fill(_PROBE)) for one in (*self.taught_wordings, None, *self.unseen_wordings) if one]
         content = repr((shown, filled, len(self.taught_wordings), self.taught_prose, self.prose))
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
@@ -130,7 +141,7 @@ def gather(asset: AssetPath, sizes: Sizes, *, seed: int, goals_file: Path | None
     taught = _apart(taught, everything)
     if not taught:
         raise DataError("no harmful request is left to train on: those given are all among those that are measured")
-    asked = _apart(_harmless(sizes.taught_harmless, seed), everything)
+    asked = _apart(_harmless(sizes.taught_harmless + sizes.checked_harmless, seed), everything)
     seen, unseen = wordings(_wild(asset), seed=seed)
     return HardeningData(
         _goals(taught),
@@ -138,7 +149,8 @@ def gather(asset: AssetPath, sizes: Sizes, *, seed: int, goals_file: Path | None
         _goals(measured[: sizes.adaptive_goals]),
         seen,
         unseen,
-        tuple(asked),
+        tuple(asked[sizes.checked_harmless :]),
+        tuple(asked[: sizes.checked_harmless]),
         tuple(harmless),
         _taught_prose(),
         prose(),

@@ -20,6 +20,7 @@ from evals.harden_generator.measuring import Measured, MeasureSettings, Shown, m
 from evals.harden_generator.result import HardenResult
 from evals.harden_generator.work import WorkFolder
 from evals.scorers.category import CategoryScorer
+from evals.scorers.compliance import REFUSED
 from evals.scorers.linear import LinearJudge
 from evals.tasks.task import AssetPath
 from guard import assets
@@ -33,8 +34,10 @@ from guard.harden.generator.examples import Example, plain_example
 from guard.harden.generator.objective import Losses, Objective
 from guard.harden.generator.rounds import Attempted, Rounds, RoundSettings, keep_examples
 from guard.harden.generator.saving import merged_model, require_free, save
+from guard.harden.generator.strength import strongest
 from guard.harden.generator.terms import Leash, Likelihood, Preference, Term, Unlikelihood
 from guard.harden.generator.training import TrainingSettings, train
+from guard.schema import Decoding
 
 __all__ = ["HardenRequest", "harden"]
 
@@ -42,6 +45,7 @@ Told = Callable[[str, int, int], None]
 
 _VALIDATED = 10  # one in so many of what is kept is looked at and not learnt
 _LEAST_MINUTES = 0.5
+_TRIES, _REFUSAL_TOKENS = 5, 14
 _TIMED_PROMPTS, _TIMED_TOKENS, _TIMED_ROUNDS = 8, 16, 5
 
 
@@ -196,6 +200,7 @@ def harden(
     kept = parts.kept()
     adapted = attach(parts.model, request.adapter, seed=request.seed)
     progress, attacked = _train(parts, adapted, kept, reserve_s=reserve_s)
+    strength = _weakened(parts, adapted)
     merged = merged_model(adapted)
     after = parts.measured("after", merged)
     times = _times(parts, merged)
@@ -214,6 +219,7 @@ def harden(
         sentence,
         checks,
         progress,
+        strength,
         tuple(attacked),
         after.wordings,
         {**parts.work.spent, "training": {"wall_s": progress.seconds, "cpu_s": progress.cpu_seconds}},
@@ -273,6 +279,23 @@ def _train(
     return progress, attacked
 
 
+def _weakened(parts: _Hardening, adapted: Adapted) -> float:
+    """Take the updates back as far as harmless requests ask for, on requests that nothing else looks at."""
+    prompts = [one.text for one in parts.data.checked_harmless]
+    generator, seed = parts.generator(adapted.model, _REFUSAL_TOKENS), parts.request.seed
+
+    def refused() -> float:
+        scores = parts.refusals.score_batch([], generator.generate(prompts, seed=seed))
+        known = [score for score in scores if score is not None]
+        return sum(score >= REFUSED for score in known) / max(1, len(known))
+
+    parts.tell("strength", 0, 1)
+    # The original is not perfect either; half of what may be added is left for requests of other kinds.
+    with adapted.wrapped.disable_adapter():
+        own = refused()
+    return strongest(adapted, refused, most=own + parts.request.limits.over_refusal / 2, tries=_TRIES)
+
+
 def _rng(seed: int, key: str) -> random.Random:
     return random.Random(f"{seed}/checked/{key}")  # noqa: S311 - no secret
 
@@ -281,8 +304,10 @@ def _times(parts: _Hardening, merged: Any) -> tuple[dict[str, float | None], dic
     """Return the logarithms of milliseconds a token, original and hardened, by round."""
     parts.tell("timing", 0, 1)
     original, _ = parts.load()
-    prompts = [one.text for one in parts.data.harmless[:_TIMED_PROMPTS]]
-    generators = [parts.generator(model, _TIMED_TOKENS) for model in (original, merged)]
+    # Prose goes on to its last token; a refusal is short, and reading its prompt would count as slow writing.
+    prompts = [beginning for beginning, _ in parts.data.prose[:_TIMED_PROMPTS]]
+    decoding = Decoding(max_new_tokens=_TIMED_TOKENS, temperature=0.0, chat=False)
+    generators = [parts.generator(model, 1).with_decoding(decoding) for model in (original, merged)]
     found = token_times(generators, prompts, rounds=_TIMED_ROUNDS, seed=parts.request.seed)
     old, new = ({f"round-{n}": math.log(ms) for n, ms in enumerate(side)} for side in found)
     return dict(old), dict(new)

@@ -35,6 +35,7 @@ def page_of(result: HardenResult) -> Hardened:
     facts = (
         ("model", f"{result.model} ({result.digest[:12]})"),
         ("steps", f"{result.progress.step}, kept those up to {result.progress.best_step}"),
+        ("strength of the updates", f"{result.strength:.3f}"),
         ("seed", str(result.seed)),
         *(
             (f"seconds, {name}", f"{one['wall_s']:.0f} (processor {one['cpu_s']:.0f})")

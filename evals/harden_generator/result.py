@@ -33,6 +33,8 @@ class HardenResult:
     sentence : str
     checks : tuple of Check
     progress : Progress
+    strength : float
+        Factor of the updates, in [0, 1].
     attacked : tuple of mapping
         What each round's attacks tried and reached.
     wordings : tuple of str
@@ -53,6 +55,7 @@ class HardenResult:
     sentence: str
     checks: tuple[Check, ...]
     progress: Progress
+    strength: float
     attacked: tuple[Mapping[str, int], ...]
     wordings: tuple[str, ...]
     spent: Mapping[str, Mapping[str, float]]

@@ -44,6 +44,8 @@ class Adapted:
     Parameters
     ----------
     wrapped : peft.PeftModel
+    attention : str
+        How the model attended before it was prepared for training.
 
     Attributes
     ----------
@@ -56,8 +58,8 @@ class Adapted:
     With the updates switched off it is the original, so no second model is held for reference.
     """
 
-    def __init__(self, wrapped: Any) -> None:
-        self.wrapped = wrapped
+    def __init__(self, wrapped: Any, attention: str = "eager") -> None:
+        self.wrapped, self.attention = wrapped, attention
         self._live: dict[str, Tensor] = {n: value for n, value in wrapped.named_parameters() if value.requires_grad}
         self.parameters = {n: value.detach().float().clone().requires_grad_() for n, value in self._live.items()}
 
@@ -167,13 +169,14 @@ def attach(model: Any, settings: AdapterSettings, *, seed: int) -> Adapted:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # inside the fork, so that nobody else's draws change
         wrapped = peft.get_peft_model(model, config, autocast_adapter_dtype=False)
+    attention = str(getattr(model.config, "_attn_implementation", None) or "eager")
     if model.device.type == "cpu":
         model.set_attn_implementation("eager")
     for value in wrapped.parameters():
         if value.requires_grad:
             value.data = value.data.to(model.dtype)
     wrapped.eval()  # no dropout: the reference and the model differ by the updates alone
-    return Adapted(wrapped)
+    return Adapted(wrapped, attention)
 
 
 def _linear_names(model: Any) -> list[str]:

@@ -34,7 +34,7 @@ def require_free(out: Path) -> None:
 def merged_model(adapted: Adapted) -> Any:
     """Return a copy of the model with the updates added into its weights; `adapted` stays as it is.
 
-    The sums are taken in float32 and rounded once to the precision of the model.
+    The sums are taken in float32 and rounded once to the precision of the model, which attends as the original did.
     """
     import torch
 
@@ -46,7 +46,9 @@ def merged_model(adapted: Adapted) -> Any:
                 for name in module.active_adapters:
                     summed = weight.float() + module.get_delta_weight(name).float()
                     weight.copy_(summed.to(weight.dtype))
-    return wrapped.unload()
+    merged = wrapped.unload()
+    merged.set_attn_implementation(adapted.attention)
+    return merged
 
 
 def save(adapted: Adapted, tokenizer: Any, out: Path, *, base: Path, card: str, record: Mapping[str, object]) -> None:

@@ -1,7 +1,7 @@
 """Which prompts run together, and how wide they are padded, so that no row feels its neighbours.
 
 Exactness on a CPU needs three things (docs/design/determinism.md has the measurements): every row keeps its position
-relative to the vector lanes, so widths are multiples of 16; a row never crosses another attention block than it would
+relative to the vector lanes, so widths are multiples of 32; a row never crosses another attention block than it would
 alone, so rows of different 512-blocks are not mixed; and no batch is so small, or so free of padding, that the library
 takes another kernel.
 """
@@ -15,7 +15,8 @@ __all__ = ["MIN_ROWS", "batches", "may_join", "padded_width", "refill_pays", "sp
 MIN_ROWS = 4
 """Smaller batches are filled up with copies: a matrix product of fewer rows takes another kernel in float32."""
 
-_LANES = 16
+_LANES = 32
+"""Of bfloat16 in 512 bits; float32 has half as many."""
 _BLOCK = 512
 
 
@@ -35,7 +36,7 @@ def padded_width(n_tokens: int, max_new_tokens: int) -> int:
     Returns
     -------
     int
-        More than `n_tokens`, so that every batch has a mask; a multiple of 16 while prompt and continuation fit
+        More than `n_tokens`, so that every batch has a mask; a multiple of 32 while prompt and continuation fit
         one attention block of 512 keys, else a multiple of 512.
     """
     width = _up(n_tokens + 1, _LANES)
@@ -83,7 +84,7 @@ def may_join(n_slots: int, max_new_tokens: int) -> bool:
     Returns
     -------
     bool
-        Its last token would come to stand where it does in a batch of its own, the last place before a multiple of 16,
+        Its last token would come to stand where it does in a batch of its own, the last place before a multiple of 32,
         and it would end within one attention block.
     """
     return (n_slots + 1) % _LANES == 0 and n_slots + 1 + max_new_tokens <= _BLOCK
@@ -100,7 +101,7 @@ def spare_slots(first: int) -> int:
     Returns
     -------
     int
-        A multiple of 16, such that at least one column of padding is left.
+        A multiple of 32, such that at least one column of padding is left.
     """
     return max(first - 1, 0) // _LANES * _LANES
 
@@ -108,7 +109,7 @@ def spare_slots(first: int) -> int:
 def refill_pays(max_new_tokens: int) -> bool:
     """Tell whether prompts should join while others are being written.
 
-    A row that goes on to the last step leaves its place at most 15 steps before the next prompt may take it. Where that
+    A row that goes on to the last step leaves its place at most 31 steps before the next prompt may take it. Where that
     is more than a quarter of the steps, a new batch is better.
     """
     return 4 * (-max_new_tokens % _LANES) <= max_new_tokens

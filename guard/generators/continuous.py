@@ -109,7 +109,7 @@ def write_all(
 
     Notes
     -----
-    Iteration-level scheduling is Yu et al. 2022 (Orca, OSDI, section 3.1). Here prompts join every 16th step only, so
+    Iteration-level scheduling is Yu et al. 2022 (Orca, OSDI, section 3.1). Here prompts join every 32nd step only, so
     that a row keeps its place relative to the vector lanes (docs/design/determinism.md): what a prompt gives is the
     same, bit by bit on a CPU, whenever it joins and whoever leaves.
     """

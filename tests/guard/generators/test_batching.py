@@ -10,8 +10,8 @@ from guard.generators.batching import batches, may_join, padded_width, refill_pa
 @pytest.mark.parametrize(
     ("n_tokens", "new", "width"),
     [
-        *((0, 20, 16), (15, 20, 16), (16, 20, 32), (17, 20, 32)),
-        *((480, 16, 496), (496, 16, 512), (490, 100, 512), (512, 1, 1024)),
+        *((0, 20, 32), (31, 20, 32), (32, 20, 64), (33, 20, 64)),
+        *((470, 20, 480), (480, 16, 512), (490, 100, 512), (512, 1, 1024)),
     ],
 )
 def test_padded_width_leaves_padding_and_keeps_lanes(n_tokens: int, new: int, width: int) -> None:
@@ -35,19 +35,20 @@ def test_batches_start_with_the_longest() -> None:
 
 @pytest.mark.parametrize(
     ("n_slots", "new", "may"),
-    [(15, 48, True), (31, 48, True), (16, 48, False), (14, 48, False), (463, 48, True), (479, 48, False)],
+    [(31, 48, True), (63, 48, True), (15, 48, False), (30, 48, False), (447, 48, True), (479, 48, False)],
 )
 def test_prompts_join_at_their_own_lanes_and_within_a_block(n_slots: int, new: int, may: bool) -> None:
     assert may_join(n_slots, new) == may
 
 
-@pytest.mark.parametrize(("first", "spare"), [(0, 0), (1, 0), (16, 0), (17, 16), (32, 16), (33, 32), (40, 32)])
+@pytest.mark.parametrize(("first", "spare"), [(0, 0), (1, 0), (32, 0), (33, 32), (64, 32), (65, 64), (80, 64)])
 def test_slots_are_cut_off_in_lanes_and_a_column_of_padding_is_left(first: int, spare: int) -> None:
     assert spare_slots(first) == spare
 
 
 @pytest.mark.parametrize(
-    ("new", "pays"), [(16, True), (20, False), (24, False), (32, True), (40, True), (48, True), (50, False), (64, True)]
+    ("new", "pays"),
+    [(16, False), (20, False), (32, True), (40, False), (48, False), (60, True), (64, True), (100, False)],
 )
 def test_refill_pays_where_the_wait_for_the_next_lane_is_short(new: int, pays: bool) -> None:
     assert refill_pays(new) == pays

@@ -75,7 +75,7 @@ def test_few_rows_have_the_logits_that_they_have_among_many(generator: Transform
 
 
 def test_padding_leaves_a_column_free_and_stands_on_the_left() -> None:
-    ids, mask = padded([[5] * 16, [6]], pad_id=1, new_tokens=4)
-    assert ids.shape == mask.shape == (2, 32)
-    assert ids[1].tolist() == [1] * 31 + [6]
-    assert mask.sum(1).tolist() == [16, 1]
+    ids, mask = padded([[5] * 32, [6]], pad_id=1, new_tokens=4)
+    assert ids.shape == mask.shape == (2, 64)
+    assert ids[1].tolist() == [1] * 63 + [6]
+    assert mask.sum(1).tolist() == [32, 1]

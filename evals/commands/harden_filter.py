@@ -66,19 +66,22 @@ _SHARE = click.FloatRange(0, 1, max_open=True)
 def filter_(as_json: bool, **options: Any) -> None:
     """Train a filter against attacks on your own labelled texts, and show what that changed.
 
-    A quarter of the texts only measure. The folder gets the weights, harden.json and harden.md. Exit codes: 0 attack
-    success falls and clean text loses nothing over the limits, 1 it does not, 3 not enough evidence.
+    A quarter of the texts only measure. The folder gets the weights, harden.html, harden.json and harden.md. Exit
+    codes: 0 attack success falls and clean text loses nothing over the limits, 1 it does not, 3 not enough evidence.
     """
     with show_progress(quiet=as_json) as bars:
         with bars.busy("preparing"):
             from evals.attacking.files import write_texts
             from evals.harden_filter.hardening import harden_filter
+            from evals.harden_filter.page import page_of
             from evals.harden_filter.report import to_json, to_markdown
+            from evals.report.hardened_html import hardened_html
 
             request = _request(options)
         result = harden_filter(request, progress=bars.show)
         document = to_json(result)
-        write_texts(request.out, {"harden.json": document, "harden.md": to_markdown(result)})
+        page = hardened_html(page_of(result))
+        write_texts(request.out, {"harden.json": document, "harden.md": to_markdown(result), "harden.html": page})
     if as_json:
         click.echo(document, nl=False)
     else:

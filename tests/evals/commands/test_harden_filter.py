@@ -84,7 +84,7 @@ def test_hardens_measures_and_writes_a_filter(
     assert result.exit_code == {"pass": 0, "fail": 1, "inconclusive": 3}[document["outcome"]], result.output
     assert json.loads((out / "harden.json").read_text(encoding="utf-8")) == document
     assert sorted(path.name for path in out.iterdir()) == [
-        "config.json", "encoder.safetensors", "harden.json", "harden.md",
+        "config.json", "encoder.safetensors", "harden.html", "harden.json", "harden.md",
     ]  # fmt: skip
     figures = {change["name"]: change for change in document["changes"]}
     assert {"auroc", "recall", "false_alarms/test", "false_alarms/lookalikes", "ms_a_text"} <= set(figures)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 from evals.schema import Generation, Record, Sample
 from guard.errors import ConfigError, DataError, OutputError
+from guard.locked_lines import lock_alone, whole_lines, write_lines
 from guard.schema import Action, Span, Verdict
 
 __all__ = ["JOURNAL", "Journal", "read_journal"]
@@ -62,16 +62,14 @@ class Journal:
 
     def _begin(self, header: Mapping[str, Any]) -> None:
         """Read what is whole and cut off what is not, once nobody else writes here."""
-        _lock(self._stream, self._path)
-        self._stream.seek(0)
-        # A kill can only tear the last line.
-        whole = [line for line in self._stream.read().splitlines(keepends=True) if line.endswith(b"\n")]
+        lock_alone(self._stream, self._path, way_out="start a new run")
+        whole = whole_lines(self._stream)
         if whole:
             _check_header(whole[0], header, self._path)
             self._read(whole[1:])
         self._stream.truncate(sum(len(line) for line in whole))
         if not whole:
-            self._write([header])
+            write_lines(self._stream, [header])
 
     def __enter__(self) -> Self:
         return self
@@ -103,15 +101,10 @@ class Journal:
         """
         records = list(records)
         try:
-            self._write([{"model": model, **_encode(record)} for record in records])
+            write_lines(self._stream, [{"model": model, **_encode(record)} for record in records])
         except OSError as error:
             raise _unwritable(self._path, error) from error
         self._records.update({(model, record.sample.id): record for record in records})
-
-    def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        self._stream.write(b"".join(json.dumps(line).encode("ascii") + b"\n" for line in lines))
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
 
     def _read(self, lines: list[bytes]) -> None:
         for number, line in enumerate(lines, 2):
@@ -162,24 +155,6 @@ def _entry(line: bytes, path: Path, number: int) -> tuple[str, Record]:
         raise DataError(
             f"{path} line {number} is damaged ({type(error).__name__}); start again without --resume"
         ) from error
-
-
-def _lock(stream: BinaryIO, path: Path) -> None:
-    """Make sure that this process alone writes a run; the lock dies with the process.
-
-    Raises
-    ------
-    OutputError
-        Another process holds it.
-    """
-    try:
-        import fcntl
-    except ImportError:  # a system without it: two processes on one run are then not told apart
-        return
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(f"{path} is being written by another process; wait for it, or start a new run") from error
 
 
 def _check_header(line: bytes, expected: Mapping[str, Any], path: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 from guard.attacks.schema import Attempt, Example
 from guard.errors import ConfigError, DataError, OutputError
+from guard.locked_lines import lock_alone, whole_lines, write_lines
 
 __all__ = ["AttackJournal"]
 
@@ -44,7 +44,7 @@ class AttackJournal:
         self._attempts: dict[str, Attempt] = {}
         try:
             self._stream = path.open("a+b")
-            _lock(self._stream, path)
+            lock_alone(self._stream, path, way_out="name another file")
             self._begin({"schema": _SCHEMA, "identity": dict(identity)})
         except OSError as error:
             self._close()
@@ -85,14 +85,13 @@ class AttackJournal:
             It cannot be written.
         """
         try:
-            self._write(dataclasses.asdict(attempt))
+            write_lines(self._stream, [dataclasses.asdict(attempt)])
         except OSError as error:
             raise self._unwritable(error) from error
         self._attempts[attempt.example_id] = attempt
 
     def _begin(self, header: Mapping[str, Any]) -> None:
-        self._stream.seek(0)
-        whole = [line for line in self._stream.read().splitlines(keepends=True) if line.endswith(b"\n")]
+        whole = whole_lines(self._stream)
         if whole:
             self._check(whole[0], header)
         for number, line in enumerate(whole[1:], 2):
@@ -100,7 +99,7 @@ class AttackJournal:
             self._attempts[attempt.example_id] = attempt
         self._stream.truncate(sum(len(line) for line in whole))
         if not whole:
-            self._write(header)
+            write_lines(self._stream, [header])
 
     def _check(self, line: bytes, wanted: Mapping[str, Any]) -> None:
         try:
@@ -121,11 +120,6 @@ class AttackJournal:
         except (ValueError, TypeError) as error:
             raise DataError(f"{self._path} line {number} is damaged; name another file to start again") from error
 
-    def _write(self, line: Mapping[str, Any]) -> None:
-        self._stream.write(json.dumps(line).encode("ascii") + b"\n")
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-
     def _close(self) -> None:
         if hasattr(self, "_stream"):
             with contextlib.suppress(OSError):  # what could not be written was said when it was appended
@@ -133,15 +127,3 @@ class AttackJournal:
 
     def _unwritable(self, error: OSError) -> OutputError:
         return OutputError(f"cannot write {self._path}: {error.strerror or error}; free space or name another file")
-
-
-def _lock(stream: BinaryIO, path: Path) -> None:
-    """Make sure that this process alone writes; the lock dies with the process."""
-    try:
-        import fcntl
-    except ImportError:  # a system without it: two processes on one journal are then not told apart
-        return
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(f"{path} is being written by another process; wait for it, or name another file") from error

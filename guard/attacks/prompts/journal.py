@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 from guard.attacks.prompts.schema import Answer, Attempt, Draft
 from guard.errors import ConfigError, DataError, OutputError
+from guard.locked_lines import lock_alone, whole_lines, write_lines
 from guard.schema import Action
 
 __all__ = ["AttemptJournal"]
@@ -81,16 +81,15 @@ class AttemptJournal:
         """
         attempts = list(attempts)
         try:
-            self._write([{"part": part, **_plain(attempt)} for attempt in attempts])
+            write_lines(self._stream, [{"part": part, **_plain(attempt)} for attempt in attempts])
         except OSError as error:
             raise _unwritable(self._path, error) from error
         self._attempts.update({(part, one.goal, one.number): one for one in attempts})
 
     def _begin(self, header: Mapping[str, Any]) -> None:
         """Read what is whole and cut off what is not, once nobody else writes here."""
-        _lock(self._stream, self._path)
-        self._stream.seek(0)
-        whole = [line for line in self._stream.read().splitlines(keepends=True) if line.endswith(b"\n")]
+        lock_alone(self._stream, self._path, way_out="start a new run")
+        whole = whole_lines(self._stream)
         if whole:
             _check_header(whole[0], header, self._path)
         for number, line in enumerate(whole[1:], 2):
@@ -98,12 +97,7 @@ class AttemptJournal:
             self._attempts[part, attempt.goal, attempt.number] = attempt
         self._stream.truncate(sum(len(line) for line in whole))
         if not whole:
-            self._write([header])
-
-    def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        self._stream.write(b"".join(json.dumps(line).encode("ascii") + b"\n" for line in lines))
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+            write_lines(self._stream, [header])
 
     def _close(self) -> None:
         with contextlib.suppress(OSError):  # what could not be written was told when it was
@@ -148,18 +142,6 @@ def _check_header(line: bytes, expected: Mapping[str, Any], path: Path) -> None:
                 f"{path} is of another run: its {key} is {known.get(key)}, now it is {wanted.get(key)};"
                 " give the same options, or start again without --resume"
             )
-
-
-def _lock(stream: BinaryIO, path: Path) -> None:
-    """Make sure that this process alone writes; the lock dies with the process."""
-    try:
-        import fcntl
-    except ImportError:  # a system without it: two processes on one run are then not told apart
-        return
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(f"{path} is being written by another process; wait for it, or start a new run") from error
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from guard.attacks.prompts.schema import Answer
+from guard.attacks.prompts.schema import Answer, PromptTarget
 from guard.generators.failures import OutputMissingError
 from guard.guard import Guard
 from guard.schema import Generator, Response
@@ -39,13 +39,8 @@ class GeneratorTarget:
         try:
             texts = self._generator.generate(prompts, seed=seeds)
         except OutputMissingError as error:
-            return self._one_by_one(prompts, seeds, error)
+            return _one_by_one(self, prompts, seeds, error)
         return [Answer(text) for text in texts]
-
-    def _one_by_one(self, prompts: Sequence[str], seeds: Sequence[int], error: OutputMissingError) -> list[Answer]:
-        if len(prompts) == 1:
-            return [Answer(None, error=f"{error.failure.kind}: {error.failure.reason}")]
-        return [self.answer([prompt], [seed])[0] for prompt, seed in zip(prompts, seeds, strict=True)]
 
 
 class GuardTarget:
@@ -78,9 +73,16 @@ class GuardTarget:
         try:
             return [_released(response) for response in self._guard.generate(prompts, seed=seeds)]
         except OutputMissingError as error:
-            if len(prompts) == 1:
-                return [Answer(None, error=f"{error.failure.kind}: {error.failure.reason}")]
-            return [self.answer([prompt], [seed])[0] for prompt, seed in zip(prompts, seeds, strict=True)]
+            return _one_by_one(self, prompts, seeds, error)
+
+
+def _one_by_one(
+    target: PromptTarget, prompts: Sequence[str], seeds: Sequence[int], error: OutputMissingError
+) -> list[Answer]:
+    """Ask again prompt by prompt, so that one output that could not be had costs no other."""
+    if len(prompts) == 1:
+        return [Answer(None, error=f"{error.failure.kind}: {error.failure.reason}")]
+    return [target.answer([prompt], [seed])[0] for prompt, seed in zip(prompts, seeds, strict=True)]
 
 
 def _released(response: Response) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ __all__ = ["DeleteCharacter", "InsertCharacter", "SubstituteCharacter", "SwapNei
 
 
 @dataclass(frozen=True)
-class _CharacterEdit:
+class _CharacterEdit(ABC):
     """One character of a word is edited.
 
     Parameters
@@ -36,6 +37,14 @@ class _CharacterEdit:
     def kind(self) -> Kind:
         """A word for a word."""
         return "swap"
+
+    def propose(self, asks: Sequence[Ask]) -> list[list[AttackedText]]:
+        """Return the candidates of each ask."""
+        return swap_words(asks, self._replacements)
+
+    @abstractmethod
+    def _replacements(self, word: str, random: RandomSource) -> list[str]:
+        """Return the candidates of a word."""
 
     def _edited(self, word: str, random: RandomSource, end: int, edit: Callable[[int], str]) -> list[str]:
         """Edit at one or all of the places from the first that may change up to `end`."""
@@ -57,10 +66,6 @@ class SwapNeighbours(_CharacterEdit):
     [['bac', 'acb']]
     """
 
-    def propose(self, asks: Sequence[Ask]) -> list[list[AttackedText]]:
-        """Return the candidates of each ask."""
-        return swap_words(asks, self._replacements)
-
     def _replacements(self, word: str, random: RandomSource) -> list[str]:
         def edit(i: int) -> str:
             return word[:i] + word[i + 1] + word[i] + word[i + 2 :]
@@ -72,16 +77,25 @@ class SwapNeighbours(_CharacterEdit):
 class DeleteCharacter(_CharacterEdit):
     """A character is left out."""
 
-    def propose(self, asks: Sequence[Ask]) -> list[list[AttackedText]]:
-        """Return the candidates of each ask."""
-        return swap_words(asks, self._replacements)
-
     def _replacements(self, word: str, random: RandomSource) -> list[str]:
         return self._edited(word, random, len(word) - self.keep_last, lambda i: word[:i] + word[i + 1 :])
 
 
 @dataclass(frozen=True)
-class InsertCharacter(_CharacterEdit):
+class _LetterEdit(_CharacterEdit):
+    """A letter is written where some characters stood."""
+
+    letters: str = string.ascii_letters
+
+    def _written(self, word: str, random: RandomSource, n_replaced: int) -> list[str]:
+        def edit(i: int) -> str:
+            return word[:i] + random.python.choice(self.letters) + word[i + n_replaced :]
+
+        return self._edited(word, random, len(word) - self.keep_last, edit)
+
+
+@dataclass(frozen=True)
+class InsertCharacter(_LetterEdit):
     """A character is put before another.
 
     Parameters
@@ -92,21 +106,12 @@ class InsertCharacter(_CharacterEdit):
         One of these, drawn at random.
     """
 
-    letters: str = string.ascii_letters
-
-    def propose(self, asks: Sequence[Ask]) -> list[list[AttackedText]]:
-        """Return the candidates of each ask."""
-        return swap_words(asks, self._replacements)
-
     def _replacements(self, word: str, random: RandomSource) -> list[str]:
-        def edit(i: int) -> str:
-            return word[:i] + random.python.choice(self.letters) + word[i:]
-
-        return self._edited(word, random, len(word) - self.keep_last, edit)
+        return self._written(word, random, 0)
 
 
 @dataclass(frozen=True)
-class SubstituteCharacter(_CharacterEdit):
+class SubstituteCharacter(_LetterEdit):
     """Another letter stands in the place of a character.
 
     Parameters
@@ -117,14 +122,5 @@ class SubstituteCharacter(_CharacterEdit):
         One of these, drawn at random.
     """
 
-    letters: str = string.ascii_letters
-
-    def propose(self, asks: Sequence[Ask]) -> list[list[AttackedText]]:
-        """Return the candidates of each ask."""
-        return swap_words(asks, self._replacements)
-
     def _replacements(self, word: str, random: RandomSource) -> list[str]:
-        def edit(i: int) -> str:
-            return word[:i] + random.python.choice(self.letters) + word[i + 1 :]
-
-        return self._edited(word, random, len(word) - self.keep_last, edit)
+        return self._written(word, random, 1)

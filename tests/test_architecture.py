@@ -53,6 +53,7 @@ ROOMS = {
     "guard.attacks.prompts": {"guard.attacks.causal_lm", "guard.attacks.suffixes", "guard.generators", "guard.guard"},
     "guard.attacks": {"guard.filters", "guard.generators"},
     "guard.train": {"guard.filters", "guard.generators"},
+    "guard.explain": {"guard.filters", "guard.generators"},
     "guard.harden": {"guard.attacks", "guard.filters", "guard.generators", "guard.train"},
 }
 

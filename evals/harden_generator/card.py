@@ -10,7 +10,7 @@ from typing import Any
 from evals.harden_generator.data import ASSETS, HardeningData
 from evals.harden_generator.result import HardenResult, figure_rows
 from guard import assets
-from guard.harden.generator.terms import Term
+from guard.train.generator.terms import Term
 
 __all__ = ["card_text", "record_of"]
 

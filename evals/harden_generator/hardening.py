@@ -28,16 +28,16 @@ from guard.errors import ConfigError
 from guard.generators.loading import load_model, pick_device
 from guard.generators.source import ModelSource, resolve
 from guard.generators.transformers import TransformersGenerator
-from guard.harden.generator.adapter import Adapted, AdapterSettings, attach
-from guard.harden.generator.checkpoint import Progress
-from guard.harden.generator.examples import Example, plain_example
-from guard.harden.generator.objective import Losses, Objective
 from guard.harden.generator.rounds import Attempted, Rounds, RoundSettings, keep_examples
-from guard.harden.generator.saving import merged_model, require_free, save
 from guard.harden.generator.strength import strongest
-from guard.harden.generator.terms import Leash, Likelihood, Preference, Term, Unlikelihood
 from guard.harden.generator.training import TrainingSettings, train
 from guard.schema import Decoding
+from guard.train.generator.adapter import Adapted, AdapterSettings, attach
+from guard.train.generator.checkpoint import Progress
+from guard.train.generator.examples import Example, plain_example
+from guard.train.generator.objective import Losses, Objective
+from guard.train.generator.saving import merged_model, require_free, save
+from guard.train.generator.terms import Leash, Likelihood, Preference, Term, Unlikelihood
 
 __all__ = ["HardenRequest", "harden"]
 

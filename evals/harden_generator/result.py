@@ -11,7 +11,7 @@ from evals.harden_generator.figures import Ratio
 from evals.harden_generator.measuring import Shown
 from evals.harden_generator.paired import Change
 from evals.schema import Check, Outcome
-from guard.harden.generator.checkpoint import Progress
+from guard.train.generator.checkpoint import Progress
 
 __all__ = ["HardenResult", "figure_rows"]
 

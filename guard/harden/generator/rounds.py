@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from guard.errors import DataError
-from guard.harden.generator.examples import Example, chat_example, pair_example
 from guard.harden.generator.refusals import REFUSALS, refusal_for
+from guard.train.generator.examples import Example, chat_example, pair_example
 
 __all__ = ["Attack", "Attempted", "RoundSettings", "Rounds", "keep_examples"]
 

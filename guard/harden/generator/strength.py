@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from guard.errors import ConfigError
 
 if TYPE_CHECKING:
-    from guard.harden.generator.adapter import Adapted
+    from guard.train.generator.adapter import Adapted
 
 __all__ = ["strongest"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guard.errors import ConfigError, DataError, GeneratorError
-from guard.harden.generator.adapter import Adapted
-from guard.harden.generator.checkpoint import Progress, RunState, read_pool, read_state, write_pool, write_state
-from guard.harden.generator.examples import Example, Kind, digest
-from guard.harden.generator.objective import BatchHook, Losses, Objective
-from guard.harden.generator.schedule import draw, learning_rate
+from guard.train.generator.adapter import Adapted
+from guard.train.generator.checkpoint import Progress, RunState, read_pool, read_state, write_pool, write_state
+from guard.train.generator.examples import Example, Kind, digest
+from guard.train.generator.objective import BatchHook, Losses, Objective
+from guard.train.generator.schedule import draw, learning_rate
 
 if TYPE_CHECKING:
     from torch import Tensor

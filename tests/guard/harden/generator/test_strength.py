@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from guard.errors import ConfigError
-from guard.harden.generator.examples import collate
 from guard.harden.generator.strength import strongest
-from tests.guard.harden.generator.parts import adapted, examples, moved
+from guard.train.generator.examples import collate
+from tests.guard.train.generator.parts import adapted, examples, moved
 
 
 def _distance(one: object, batch: object) -> float:

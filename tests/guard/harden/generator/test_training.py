@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from guard.errors import ConfigError, DataError, GeneratorError
-from guard.harden.generator.adapter import Adapted
-from guard.harden.generator.checkpoint import read_state
-from guard.harden.generator.examples import Example, Kind, TokenBatch
-from guard.harden.generator.objective import Losses, Objective
-from guard.harden.generator.schedule import learning_rate
-from guard.harden.generator.terms import Leash, Likelihood
 from guard.harden.generator.training import TrainingSettings, train
-from tests.guard.harden.generator.parts import adapted, examples
+from guard.train.generator.adapter import Adapted
+from guard.train.generator.checkpoint import read_state
+from guard.train.generator.examples import Example, Kind, TokenBatch
+from guard.train.generator.objective import Losses, Objective
+from guard.train.generator.schedule import learning_rate
+from guard.train.generator.terms import Leash, Likelihood
+from tests.guard.train.generator.parts import adapted, examples
 
 SETTINGS = TrainingSettings(
     steps=12, quotas={"refuse": 2, "keep": 1}, rate=5e-3, warmup=2, round_steps=4, look_every=3, seed=1

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from guard.harden.generator.examples import Kind, TokenBatch
+from guard.train.generator.examples import Kind, TokenBatch
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from typing import Any
 
 from guard import cache
 from guard.errors import ConfigError, OutputError
-from guard.harden.generator.adapter import Adapted
+from guard.train.generator.adapter import Adapted
 
 __all__ = ["ADAPTER", "MERGED", "merged_model", "require_free", "save"]
 

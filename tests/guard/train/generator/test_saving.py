@@ -9,9 +9,9 @@ import torch
 from guard.errors import ConfigError, OutputError
 from guard.generators.loading import folder_digest
 from guard.generators.transformers import TransformersGenerator
-from guard.harden.generator.saving import ADAPTER, MERGED, merged_model, require_free, save
 from guard.schema import Decoding
-from tests.guard.harden.generator.parts import adapted, moved
+from guard.train.generator.saving import ADAPTER, MERGED, merged_model, require_free, save
+from tests.guard.train.generator.parts import adapted, moved
 
 IDS = torch.tensor([[5, 30, 60, 9, 12, 80]])
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from guard.errors import DataError
 from guard.generators.loading import load_model
-from guard.harden.generator.examples import Example, chat_example, collate, digest, pair_example, plain_example
-from guard.harden.generator.objective import buckets
-from guard.harden.generator.schedule import draw
+from guard.train.generator.examples import Example, chat_example, collate, digest, pair_example, plain_example
+from guard.train.generator.objective import buckets
+from guard.train.generator.schedule import draw
 
 
 def test_an_answer_follows_the_turn_of_the_user_and_ends_only_when_whole(tiny_llama: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from guard.generators.loading import load_model
-from guard.harden.generator.adapter import Adapted, AdapterSettings, attach
-from guard.harden.generator.examples import Example, chat_example, pair_example, plain_example
+from guard.train.generator.adapter import Adapted, AdapterSettings, attach
+from guard.train.generator.examples import Example, chat_example, pair_example, plain_example
 
 
 def adapted(folder: Path, *, dtype: str = "float32", first_layer: float = 0.0, seed: int = 0) -> tuple[Adapted, Any]:

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from guard.harden.generator.examples import TokenBatch
-from guard.harden.generator.terms import Leash, Likelihood, Preference, Unlikelihood
+from guard.train.generator.examples import TokenBatch
+from guard.train.generator.terms import Leash, Likelihood, Preference, Unlikelihood
 
 
 def _batch(kind: str, labels: list[list[int]], answered: list[list[bool]]) -> TokenBatch:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from guard.errors import ConfigError, DataError
-from guard.harden.generator.examples import TokenBatch
+from guard.train.generator.examples import TokenBatch
 
 if TYPE_CHECKING:
     from torch import Tensor

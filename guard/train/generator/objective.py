@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from guard.errors import ConfigError
-from guard.harden.generator.adapter import Adapted
-from guard.harden.generator.examples import Example, TokenBatch, collate
-from guard.harden.generator.terms import Term
+from guard.train.generator.adapter import Adapted
+from guard.train.generator.examples import Example, TokenBatch, collate
+from guard.train.generator.terms import Term
 
 if TYPE_CHECKING:
     from torch import Tensor

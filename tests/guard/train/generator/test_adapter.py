@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from guard.errors import ConfigError, DataError
-from guard.harden.generator.adapter import AdapterSettings
-from guard.harden.generator.examples import collate
-from guard.harden.generator.objective import Objective
-from guard.harden.generator.terms import Leash, Likelihood, Preference
-from tests.guard.harden.generator.parts import adapted, examples, moved
+from guard.train.generator.adapter import AdapterSettings
+from guard.train.generator.examples import collate
+from guard.train.generator.objective import Objective
+from guard.train.generator.terms import Leash, Likelihood, Preference
+from tests.guard.train.generator.parts import adapted, examples, moved
 
 
 def test_nothing_is_changed_at_the_start(tiny_llama: Path) -> None:

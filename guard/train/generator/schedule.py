@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from guard.errors import DataError
-from guard.harden.generator.examples import Example, Kind
+from guard.train.generator.examples import Example, Kind
 
 __all__ = ["draw", "learning_rate"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guard.errors import DataError, OutputError
-from guard.harden.generator.examples import Example
+from guard.train.generator.examples import Example
 
 if TYPE_CHECKING:
     from torch import Tensor

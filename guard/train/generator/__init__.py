@@ -1,0 +1,1 @@
+"""Training of generators: examples, terms, updates, checkpoints; what fine-tuning and hardening share."""

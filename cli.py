@@ -12,6 +12,7 @@ from evals.commands.attack import attack
 from evals.commands.audit import audit, report
 from evals.commands.calibrate import calibrate
 from evals.commands.compare import compare
+from evals.commands.finetune import finetune
 from evals.commands.generate import generate
 from evals.commands.harden import harden
 from evals.commands.import_log import import_log
@@ -38,12 +39,12 @@ def main(context: click.Context) -> None:
     Exit codes: 0 pass, 1 fail, 2 usage or configuration error, 3 inconclusive (treat as not passed), 4 the tool
     failed.
     """
-    if context.invoked_subcommand != "harden":
+    if context.invoked_subcommand not in ("finetune", "harden"):
         # AMX tiles round a bfloat16 sum by the number of rows: fine for training, but no figure may depend on it.
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 
-for command in (assets, attack, audit, calibrate, compare, generate, harden, import_log, plan, report, score):
+for command in (assets, attack, audit, calibrate, compare, finetune, generate, harden, import_log, plan, report, score):
     main.add_command(command)
 
 

@@ -148,4 +148,5 @@ def read_pool(folder: Path, round_: int) -> list[Example]:
 
 
 def _example(line: Mapping[str, Any]) -> Example:
-    return Example(line["kind"], tuple(line["prompt"]), tuple(line["answer"]), tuple(line["rejected"]))
+    parts = (tuple(line[name]) for name in ("prompt", "answer", "rejected", "flagged"))
+    return Example(line["kind"], *parts)

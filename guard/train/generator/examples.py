@@ -1,4 +1,4 @@
-"""What a model is hardened on: prompts with answers, as ids, and batches of them padded on the left."""
+"""What a model is trained on: prompts with answers, as ids, and batches of them padded on the left."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ __all__ = [
     "plain_example",
 ]
 
-Kind = Literal["refuse", "keep", "text", "unlearn", "prefer"]
+Kind = Literal["refuse", "keep", "text", "unlearn", "prefer", "learn", "accept", "reject"]
 
-KINDS: tuple[Kind, ...] = ("refuse", "keep", "text", "unlearn", "prefer")
-"""Refuse an attack; keep an answer, or plain text; unlearn what an attack drew; prefer one of two answers."""
+KINDS: tuple[Kind, ...] = ("refuse", "keep", "text", "unlearn", "prefer", "learn", "accept", "reject")
+"""Refuse an attack; keep an answer, or plain text; unlearn what an attack drew; prefer one of two answers; learn a
+text; accept or reject an answer that was judged by itself.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,15 @@ class Example:
         Ids that are learnt, kept or unlearnt; at least one.
     rejected : tuple of int
         The worse answer, of the kind ``prefer`` only.
+    flagged : tuple of float
+        How unwanted each id of the answer is, in [0, 1]; empty where none of them is.
     """
 
     kind: Kind
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
     rejected: tuple[int, ...] = ()
+    flagged: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if (
@@ -63,6 +68,15 @@ class Example:
                 f"an example of kind {self.kind!r} with {len(self.prompt)} ids before {len(self.answer)} and"
                 f" {len(self.rejected)} rejected: kinds are {', '.join(KINDS)}, prompt and answer have an id or more,"
                 " and 'prefer' alone has a rejected answer"
+            )
+        if self.flagged and (
+            self.rejected
+            or len(self.flagged) != len(self.answer)
+            or not all(0 <= weight <= 1 for weight in self.flagged)
+        ):
+            raise DataError(
+                f"an example of kind {self.kind!r} with {len(self.flagged)} weights for {len(self.answer)} ids: flag"
+                " every id of the answer with a weight in [0, 1], or none, and no pair of answers"
             )
 
     @property
@@ -86,6 +100,8 @@ class TokenBatch:
         The last columns of `ids`.
     answered : Tensor of bool, shape (n_rows, n_answer)
         Which of the labels belong to the answer.
+    flagged : Tensor of float32, shape (n_rows, n_answer), optional
+        How unwanted each label is, in [0, 1]; None where none is.
     """
 
     kind: Kind
@@ -93,6 +109,7 @@ class TokenBatch:
     mask: Tensor
     labels: Tensor
     answered: Tensor
+    flagged: Tensor | None = None
 
 
 def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:
@@ -186,7 +203,18 @@ def collate(examples: Sequence[Example], *, pad_id: int, device: Any = None) -> 
         torch.tensor(mask, device=device),
         ids[:, width - n_answer :],
         torch.tensor(answered, device=device),
+        _flags(examples, n_answer, device),
     )
+
+
+def _flags(examples: Sequence[Example], n_answer: int, device: Any) -> Tensor | None:
+    """Return the weights of all labels, or None where no example has any."""
+    import torch
+
+    if not any(any(one.flagged) for one in examples):
+        return None
+    rows = [[0.0] * (n_answer - len(one.flagged)) + [*one.flagged] for one in examples]
+    return torch.tensor(rows, dtype=torch.float32, device=device)
 
 
 def _rows(example: Example) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -195,7 +223,7 @@ def _rows(example: Example) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
 
 
 def digest(examples: Iterable[Example]) -> str:
-    """Return the SHA-256, in hex, over kinds and ids in their order."""
+    """Return the SHA-256, in hex, over kinds, ids and flags in their order."""
     found = hashlib.sha256()
     for example in examples:
         found.update(json.dumps(asdict(example)).encode("ascii") + b"\n")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from guard.errors import ConfigError
 from guard.train.generator.adapter import Adapted
 from guard.train.generator.examples import Example, TokenBatch, collate
-from guard.train.generator.terms import Term
+from guard.train.generator.terms import AnchoredTerm, Term, log_ratios
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,11 +60,12 @@ class Objective:
         """
         sizes = Counter(example.kind for example in examples)
         found: dict[str, float] = defaultdict(float)
+        terms = self._anchored(adapted, examples)
         for batch in self._batches(adapted, examples):
             for hook in hooks:
                 batch = hook(batch, adapted.model)
             total = None
-            for term, loss in self._shares(adapted, batch, sizes):
+            for term, loss in self._shares(terms, adapted, batch, sizes):
                 found[term.name] += float(loss.detach())
                 total = term.weight * loss if total is None else total + term.weight * loss
             if total is not None:
@@ -78,10 +79,30 @@ class Objective:
         sizes = Counter(example.kind for example in examples)
         found: dict[str, float] = defaultdict(float)
         with torch.no_grad():
+            terms = self._anchored(adapted, examples)
             for batch in self._batches(adapted, examples):
-                for term, loss in self._shares(adapted, batch, sizes):
+                for term, loss in self._shares(terms, adapted, batch, sizes):
                     found[term.name] += float(loss)
         return self._summed(found)
+
+    def _anchored(self, adapted: Adapted, examples: Sequence[Example]) -> list[Term]:
+        """Return the terms with what the examples of this step set in them."""
+        import torch
+
+        def mean_ratio(apart: Sequence[Example]) -> float:
+            total = 0.0
+            with torch.no_grad():
+                for bucket in buckets(apart, budget=self.budget):
+                    batch = collate(bucket, pad_id=self.pad_id, device=adapted.model.device)
+                    total += float(log_ratios(adapted.logits(batch), adapted.reference(batch), batch).sum())
+            return total / len(apart)
+
+        return [
+            term.anchored([one for one in examples if one.kind in term.kinds], mean_ratio)
+            if isinstance(term, AnchoredTerm) and term.weight > 0
+            else term
+            for term in self.terms
+        ]
 
     def _batches(self, adapted: Adapted, examples: Sequence[Example]) -> Iterator[TokenBatch]:
         device = adapted.model.device
@@ -89,9 +110,11 @@ class Objective:
         for bucket in buckets([one for one in examples if one.kind in known], budget=self.budget):
             yield collate(bucket, pad_id=self.pad_id, device=device)
 
-    def _shares(self, adapted: Adapted, batch: TokenBatch, sizes: Counter[Any]) -> Iterator[tuple[Term, Tensor]]:
+    def _shares(
+        self, terms: Sequence[Term], adapted: Adapted, batch: TokenBatch, sizes: Counter[Any]
+    ) -> Iterator[tuple[Term, Tensor]]:
         """Give the part of each term's mean that a batch makes up."""
-        active = [term for term in self.terms if batch.kind in term.kinds and term.weight > 0]
+        active = [term for term in terms if batch.kind in term.kinds and term.weight > 0]
         wanted = any(term.needs_reference for term in active)
         reference = adapted.reference(batch) if wanted else None
         logits = adapted.logits(batch)
@@ -122,7 +145,9 @@ def buckets(examples: Sequence[Example], *, budget: int) -> list[list[Example]]:
         In an order that depends on the examples alone, not on theirs.
     """
     groups: list[list[Example]] = []
-    ordered = sorted(examples, key=lambda one: (one.kind, one.n_tokens, one.prompt, one.answer, one.rejected))
+    ordered = sorted(
+        examples, key=lambda one: (one.kind, one.n_tokens, one.prompt, one.answer, one.rejected, one.flagged)
+    )
     for example in reversed(ordered):
         rows = 2 if example.rejected else 1
         last = groups[-1] if groups else None

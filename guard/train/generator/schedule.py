@@ -11,8 +11,8 @@ from guard.train.generator.examples import Example, Kind
 
 __all__ = ["draw", "learning_rate"]
 
-_MAY_LACK: tuple[Kind, ...] = ("unlearn", "prefer")
-"""Kinds that come of attacks that succeed: a round in which none did has none of them."""
+_MAY_LACK: tuple[Kind, ...] = ("unlearn", "prefer", "accept", "reject")
+"""Kinds that come of what a model said: a round in which it said nothing of the kind has none of them."""
 
 
 def learning_rate(step: int, *, peak: float, warmup: int, total: int) -> float:

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from guard.train.generator.examples import TokenBatch
-from guard.train.generator.terms import Leash, Likelihood, Preference, Unlikelihood
+from guard.train.generator.examples import Example, TokenBatch, collate
+from guard.train.generator.objective import Objective
+from guard.train.generator.terms import Kto, Leash, Likelihood, Preference, SpanUnlikelihood, Term, Unlikelihood
+from tests.guard.train.generator import parts
 
 
-def _batch(kind: str, labels: list[list[int]], answered: list[list[bool]]) -> TokenBatch:
+def _batch(
+    kind: str, labels: list[list[int]], answered: list[list[bool]], flagged: list[list[float]] | None = None
+) -> TokenBatch:
     ids = torch.tensor(labels)
-    return TokenBatch(kind, ids, torch.ones_like(ids), ids, torch.tensor(answered))  # type: ignore[arg-type]
+    weights = None if flagged is None else torch.tensor(flagged)
+    return TokenBatch(kind, ids, torch.ones_like(ids), ids, torch.tensor(answered), weights)  # type: ignore[arg-type]
 
 
 def _logits(rows: list[list[list[float]]]) -> torch.Tensor:
@@ -55,12 +62,83 @@ def test_preference_compares_the_gain_of_both_answers() -> None:
     assert Preference(beta=0.1).losses(_logits(PROBABILITIES), batch, even).tolist() == pytest.approx([expected])
 
 
-@pytest.mark.parametrize("term", [Likelihood(), Unlikelihood(), Leash(), Preference()])
-def test_gradients_are_those_of_finite_differences(term: Likelihood | Unlikelihood | Leash | Preference) -> None:
+def test_flagged_tokens_are_unlearnt_and_not_learnt_and_the_mean_stays_one_over_all() -> None:
+    batch = _batch("learn", LABELS, ANSWERED, [[0.0, 1.0], [0.0, 0.5]])
+    logits = _logits(PROBABILITIES)
+    learnt = Likelihood(kinds=("learn",), spares_flagged=True).losses(logits, batch, None)
+    assert learnt.tolist() == pytest.approx([-math.log(0.5) / 2, -math.log(0.8) / 2], rel=1e-5)
+    unlearnt = SpanUnlikelihood().losses(logits, batch, None)
+    assert unlearnt.tolist() == pytest.approx([-math.log(0.25) / 2, -math.log(0.2) / 2], rel=1e-5)
+    clean = replace(batch, flagged=None)
+    assert SpanUnlikelihood().losses(logits, clean, None).tolist() == [0.0, 0.0]
+    whole = Likelihood(kinds=("learn",))
+    assert whole.losses(logits, batch, None).tolist() == whole.losses(logits, clean, None).tolist()
+
+
+def test_kto_holds_gains_and_losses_against_the_reference_point() -> None:
+    even = _logits([[[0.5, 0.5], [0.5, 0.5]], [[0.5, 0.5], [0.5, 0.5]]])
+    accepted, rejected = (_batch(kind, LABELS, ANSWERED) for kind in ("accept", "reject"))
+    assert Kto().losses(even, accepted, even).tolist() == pytest.approx([0.5, 0.5])
+    assert Kto(undesirable=3.0).losses(even, rejected, even).tolist() == pytest.approx([1.5, 1.5])
+    term = Kto(beta=2.0, reference_point=0.1)
+    ratios = [math.log(0.5 / 0.5) + math.log(0.75 / 0.5), math.log(0.8 / 0.5)]
+    sigmoid = [1 / (1 + math.exp(-2.0 * (ratio - 0.1))) for ratio in ratios]
+    assert term.losses(_logits(PROBABILITIES), accepted, even).tolist() == pytest.approx([1 - one for one in sigmoid])
+    assert term.losses(_logits(PROBABILITIES), rejected, even).tolist() == pytest.approx(sigmoid)
+
+
+def test_the_reference_point_is_that_of_answers_behind_other_prompts() -> None:
+    first, second = Example("accept", (1,), (5,)), Example("reject", (2,), (6, 7))
+    seen: list[Example] = []
+
+    def mean_ratio(examples: list[Example]) -> float:
+        seen.extend(examples)
+        return 0.7
+
+    assert Kto().anchored([first, second], mean_ratio).reference_point == 0.7  # type: ignore[arg-type]
+    assert [(one.prompt, one.answer) for one in seen] == [((1,), (6, 7)), ((2,), (5,))]
+    assert Kto().anchored([first, second], lambda _: -0.7).reference_point == 0.0
+    assert Kto().anchored([first, first], lambda _: 1 / 0).reference_point == 0.0
+
+
+def test_the_objective_takes_one_reference_point_a_step_whatever_the_batches(tiny_llama: Path) -> None:
+    adapted, _ = parts.adapted(tiny_llama)
+    parts.moved(adapted)
+    examples = [Example("accept" if n % 2 else "reject", (n + 4, 5), (n + 6,) * (1 + n % 3)) for n in range(6)]
+    losses = [Objective([Kto(beta=1.0)], 0, budget=budget).measure(adapted, examples)["kto"] for budget in (1, 9, 999)]
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
+    ratios = []
+    for one in (examples[n] for n in range(6)):
+        batch = collate([one], pad_id=0)
+        live, original = (adapted.logits(batch).log_softmax(-1), adapted.reference(batch).log_softmax(-1))
+        ratios.append(float((live - original).gather(-1, batch.labels[..., None]).sum().detach()))
+    points: list[Kto] = []
+
+    class Kept(Kto):
+        def anchored(self, examples, mean_ratio):  # type: ignore[no-untyped-def]
+            points.append(super().anchored(examples, mean_ratio))
+            return points[-1]
+
+    Objective([Kept(beta=1.0)], 0).measure(adapted, examples)
+    point = points[0].reference_point
+    signs = [1 if one.kind == "accept" else -1 for one in examples]
+    by_hand = [1 - 1 / (1 + math.exp(-s * (r - point))) for s, r in zip(signs, ratios, strict=True)]
+    assert losses[0] == pytest.approx(sum(by_hand) / 6, rel=1e-5)
+
+
+_TERMS = [
+    *(Likelihood(), Unlikelihood(), Leash(), Preference(), SpanUnlikelihood()),
+    *(Likelihood(kinds=("learn",), spares_flagged=True), Kto(reference_point=0.3), Kto(kinds=("reject",), beta=0.7)),
+]
+
+
+@pytest.mark.parametrize("term", _TERMS, ids=lambda term: f"{term.name} {term.kinds[0]}")
+def test_gradients_are_those_of_finite_differences(term: Term) -> None:
     generator = torch.Generator().manual_seed(0)
     reference = torch.randn(4, 3, 5, generator=generator, dtype=torch.float64)
     logits = torch.randn(4, 3, 5, generator=generator, dtype=torch.float64, requires_grad=True)
     labels = torch.randint(5, (4, 3), generator=generator)
     answered = torch.tensor([[False, True, True], [True, True, True], [False, False, True], [True, True, True]])
-    batch = TokenBatch(term.kinds[0], labels, labels, labels, answered)  # type: ignore[index]
+    flagged = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.5, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+    batch = TokenBatch(term.kinds[0], labels, labels, labels, answered, flagged)  # type: ignore[index]
     assert torch.autograd.gradcheck(lambda x: term.losses(x, batch, reference), (logits,))

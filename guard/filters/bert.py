@@ -19,6 +19,8 @@ __all__ = [
     "BertShape",
     "Linear",
     "embed_words",
+    "embedded_tokens",
+    "encoder_layers",
     "hidden_states",
     "linear_names",
     "load_bert",
@@ -188,10 +190,32 @@ def hidden_states(
     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers", section 3; post-norm layers of
     Vaswani et al. 2017, "Attention Is All You Need", section 3.
     """
+    x = embedded_tokens(words, weights=weights, shape=shape)
+    return encoder_layers(x, mask, weights=weights, shape=shape, linear=linear, layers=range(shape.n_layers))
+
+
+def embedded_tokens(words: Tensor, *, weights: Mapping[str, Tensor], shape: BertShape) -> Tensor:
+    """Return what the lowest layer of :func:`hidden_states` reads, shape (n, t, hidden)."""
     embedded = words if words.is_floating_point() else embed_words(weights, words)
-    x = _embed(weights, embedded, shape.eps)
+    return _embed(weights, embedded, shape.eps)
+
+
+def encoder_layers(
+    x: Tensor, mask: Tensor, *, weights: Mapping[str, Tensor], shape: BertShape, linear: Linear, layers: range
+) -> Tensor:
+    """Run some of the layers of :func:`hidden_states`, so that what lies below layers in training is run once.
+
+    Parameters
+    ----------
+    x : Tensor
+        float, shape (n, t, hidden): what the first of `layers` reads.
+    mask, weights, shape, linear
+        As there.
+    layers : range
+        Counted from 0, the lowest.
+    """
     bias = torch.zeros(mask.shape, dtype=x.dtype, device=x.device).masked_fill(~mask, float("-inf"))[:, None, None, :]
-    for index in range(shape.n_layers):
+    for index in layers:
         layer = f"encoder.layer.{index}"
         attended = _attend(linear, f"{layer}.attention", x, bias, shape.n_heads)
         x = _norm(weights, f"{layer}.attention.output.LayerNorm", x + attended, shape.eps)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from guard.filters.bert import BertShape, hidden_states, linear_names
+from guard.filters.bert import BertShape, encoder_layers, hidden_states, linear_names
 from guard.filters.heads import head_logits
 
 __all__ = ["LoraEncoder", "LoraSettings"]
@@ -79,6 +79,10 @@ class LoraEncoder(nn.Module):
         """Return the logits, float32, shape (n, n_heads), for padded ids and their mask, both of shape (n, t)."""
         hidden = hidden_states(ids, mask, weights=self.frozen, shape=self.shape, linear=self._linear)
         return head_logits(hidden.float(), mask, query=self.query, value=self.value, bias=self.bias)
+
+    def layers(self, x: Tensor, mask: Tensor, *, layers: range) -> Tensor:
+        """Run some of the layers on what the first of them reads, as :func:`guard.filters.bert.encoder_layers` does."""
+        return encoder_layers(x, mask, weights=self.frozen, shape=self.shape, linear=self._linear, layers=layers)
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Start from trained tensors, as :meth:`tensors` names them.

@@ -8,7 +8,16 @@ from typing import Literal
 
 from guard.errors import GeneratorError
 
-__all__ = ["FailureKind", "GenerationFailure", "OutputMissingError", "Row", "Streak", "one_line", "texts_of"]
+__all__ = [
+    "FailureKind",
+    "GenerationFailure",
+    "OutputMissingError",
+    "Row",
+    "Streak",
+    "is_out_of_memory",
+    "one_line",
+    "texts_of",
+]
 
 FailureKind = Literal[
     "connection",
@@ -115,6 +124,15 @@ class Streak:
                 f"{self._name} failed {self._length} times in a row, the last time because {row.reason}; what was made"
                 " before is kept: mend it and go on with --resume"
             )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether memory ran out, on the processor or on an accelerator."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def one_line(text: object, *, secret: str | None = None) -> str:

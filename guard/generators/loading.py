@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,22 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from guard.errors import ConfigError, DataError
 
-__all__ = ["folder_digest", "hub_snapshot", "load_model", "pick_device", "pick_dtype"]
+__all__ = [
+    "CONTROL_CODES",
+    "folder_digest",
+    "folder_prefix",
+    "hub_snapshot",
+    "load_model",
+    "pick_device",
+    "pick_dtype",
+]
+
+CONTROL_CODES = "control_codes.json"
+"""File beside the weights of a model that learnt control codes; its ``prefix`` goes in front of every prompt."""
 
 _HASHED = ("*.safetensors", "*.bin", "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model",
            "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "vocab.json",
-           "vocab.txt", "merges.txt", "spiece.model")  # fmt: skip
+           "vocab.txt", "merges.txt", "spiece.model", CONTROL_CODES)  # fmt: skip
 
 
 def pick_device(device: str) -> torch.device:
@@ -55,6 +67,26 @@ def folder_digest(folder: Path) -> str:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def folder_prefix(folder: Path) -> str:
+    """Return the control code that a model was trained to be asked with; empty where there is none.
+
+    Raises
+    ------
+    DataError
+        Its file cannot be read.
+    """
+    file = folder / CONTROL_CODES
+    if not file.is_file():
+        return ""
+    try:
+        prefix = json.loads(file.read_text(encoding="utf-8"))["prefix"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} is damaged ({error}): write it again, or delete it to use no control code") from error
+    if not isinstance(prefix, str):
+        raise DataError(f"{file}: the prefix is {type(prefix).__name__}, not text; write it again")
+    return prefix
 
 
 def load_model(folder: Path, *, device: torch.device, dtype: str = "auto") -> tuple[Any, Any]:

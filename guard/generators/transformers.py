@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ from guard.generators.batching import batches, refill_pays
 from guard.generators.continuous import seeded_draw, write_all, write_whole
 from guard.generators.decoding_loop import DecodingLoop, grows_a_cache
 from guard.generators.detokenizing import Detokenizer
-from guard.generators.loading import folder_digest, hub_snapshot, load_model, pick_device, pick_dtype
+from guard.generators.failures import is_out_of_memory
+from guard.generators.loading import folder_digest, folder_prefix, hub_snapshot, load_model, pick_device, pick_dtype
 from guard.generators.seeding import SeededSampler
 from guard.schema import Decoding
 
@@ -47,6 +49,8 @@ class TransformersGenerator:
     batch_size : int
     n_tokens : int
         Tokens written so far, padding after the end not counted.
+    prefix : str
+        Put in front of every prompt: the control code of a model that learnt one, else empty.
 
     Notes
     -----
@@ -61,6 +65,7 @@ class TransformersGenerator:
         self._tokenizer = tokenizer
         self._name = name
         self._decoding = decoding or Decoding()
+        self.prefix = ""
         self.batch_size = batch_size or _AUTO_ROWS.get(model.device.type, 32)
         self.n_tokens = 0
         self._grows_a_cache = grows_a_cache(model)
@@ -86,7 +91,9 @@ class TransformersGenerator:
         folder = Path(folder)
         model, tokenizer = load_model(folder, device=pick_device(device), dtype=dtype)
         name = f"transformers@{(digest or folder_digest(folder))[:12]}"
-        return cls(model, tokenizer, name=name, decoding=decoding, batch_size=batch_size)
+        made = cls(model, tokenizer, name=name, decoding=decoding, batch_size=batch_size)
+        made.prefix = folder_prefix(folder)
+        return made
 
     @property
     def name(self) -> str:
@@ -134,9 +141,9 @@ class TransformersGenerator:
 
     def with_decoding(self, decoding: Decoding) -> TransformersGenerator:
         """Return a generator over the same weights that decodes otherwise."""
-        return TransformersGenerator(
-            self._model, self._tokenizer, name=self._name, decoding=decoding, batch_size=self.batch_size
-        )
+        other = copy.copy(self)
+        other._decoding, other.n_tokens = decoding, 0
+        return other
 
     def generate(self, prompts: Sequence[str], *, seed: int | Sequence[int]) -> list[str]:
         """Generate one continuation for each prompt.
@@ -193,7 +200,7 @@ class TransformersGenerator:
             except AssayError:
                 raise
             except Exception as error:
-                if _is_out_of_memory(error):
+                if is_out_of_memory(error):
                     self._halve(1, error)
                 raise GeneratorError(f"{self._name} failed while generating: {error}") from error
             if piece is None:
@@ -291,7 +298,7 @@ class TransformersGenerator:
 
     def _encode(self, prompt: str) -> list[int]:
         """Turn a prompt of any length into ids."""
-        text = prompt.encode("utf-8", "replace").decode() if not prompt.isascii() else prompt
+        text = (self.prefix + prompt).encode("utf-8", "replace").decode()
         if self._decoding.chat and getattr(self._tokenizer, "chat_template", None):
             messages = [{"role": "user", "content": text}]
             text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
@@ -330,7 +337,7 @@ class TransformersGenerator:
             try:
                 yield batch, write([encoded[i] for i in batch], [seeds[i] for i in batch])
             except Exception as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise GeneratorError(f"{self._name} failed while generating: {error}") from error
                 self.batch_size = self._halve(min(len(batch), self.batch_size), error)
                 left = sorted(i for group in [batch, *waiting] for i in group)
@@ -391,9 +398,3 @@ class TransformersGenerator:
             pad_token_id=self.pad_id,
             bos_token_id=self._model.generation_config.bos_token_id,
         )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return "can't allocate memory" in str(error) or "not enough memory" in str(error)

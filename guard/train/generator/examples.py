@@ -23,6 +23,7 @@ __all__ = [
     "digest",
     "pair_example",
     "plain_example",
+    "prompt_ids",
 ]
 
 Kind = Literal["refuse", "keep", "text", "unlearn", "prefer", "learn", "accept", "reject"]
@@ -117,7 +118,7 @@ def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:
     return tuple(tokenizer(clean, add_special_tokens=False)["input_ids"])
 
 
-def _asked(tokenizer: Any, prompt: str) -> tuple[int, ...]:
+def prompt_ids(tokenizer: Any, prompt: str) -> tuple[int, ...]:
     """Return the ids of a prompt as a user's turn, or as it stands where the model has no template for turns."""
     if not getattr(tokenizer, "chat_template", None):
         return _ids(tokenizer, prompt) or (tokenizer.eos_token_id or 0,)
@@ -151,7 +152,7 @@ def chat_example(
     DataError
         The answer is empty.
     """
-    return Example(kind, _asked(tokenizer, prompt), _said(tokenizer, answer, ended=ended)[:most])
+    return Example(kind, prompt_ids(tokenizer, prompt), _said(tokenizer, answer, ended=ended)[:most])
 
 
 def pair_example(tokenizer: Any, prompt: str, chosen: str, rejected: str, *, most: int) -> Example:
@@ -163,7 +164,7 @@ def pair_example(tokenizer: Any, prompt: str, chosen: str, rejected: str, *, mos
         One of the answers is empty.
     """
     good, bad = _said(tokenizer, chosen, ended=True), _said(tokenizer, rejected, ended=False)
-    return Example("prefer", _asked(tokenizer, prompt), good, bad[:most])
+    return Example("prefer", prompt_ids(tokenizer, prompt), good, bad[:most])
 
 
 def plain_example(tokenizer: Any, text: str, *, most: int) -> Example:

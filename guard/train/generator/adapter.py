@@ -27,11 +27,14 @@ class AdapterSettings:
     first_layer : float
         Share of the layers, from the input, that stay as they are, in [0, 1). Nothing is sent back through them, which
         saves their part of the time.
+    dora : bool
+        Learn the length of each output's weights apart from their direction (Liu et al. 2024, arXiv 2402.09353).
     """
 
     rank: int = 8
     alpha: float = 16.0
     first_layer: float = 0.0
+    dora: bool = False
 
     def __post_init__(self) -> None:
         if self.rank < 1 or self.alpha <= 0 or not 0 <= self.first_layer < 1:
@@ -156,13 +159,15 @@ def attach(model: Any, settings: AdapterSettings, *, seed: int) -> Adapted:
     try:
         import peft
     except ImportError as error:
-        raise ConfigError("hardening a generator needs PEFT: pip install 'assay[train]'") from error
+        raise ConfigError("updates on a generator need PEFT: pip install 'assay[train]'") from error
     n_layers = int(model.config.num_hidden_layers)
     first = int(settings.first_layer * n_layers)
     config = peft.LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,
         lora_alpha=settings.alpha,
+        use_dora=settings.dora,
+        fan_in_fan_out=_is_transposed(model),
         target_modules=_linear_names(model),
         layers_to_transform=list(range(first, n_layers)) if first else None,
     )
@@ -179,10 +184,18 @@ def attach(model: Any, settings: AdapterSettings, *, seed: int) -> Adapted:
     return Adapted(wrapped, attention)
 
 
+def _is_transposed(model: Any) -> bool:
+    """Whether linear layers are stored the other way round, as those of GPT-2 are."""
+    from transformers.pytorch_utils import Conv1D
+
+    return any(isinstance(module, Conv1D) for module in model.modules())
+
+
 def _linear_names(model: Any) -> list[str]:
     """Return the last parts of the names of all linear layers but the head's."""
     from torch import nn
+    from transformers.pytorch_utils import Conv1D
 
-    head = model.get_output_embeddings()
-    found = {n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head}
+    linear, head = (nn.Linear, Conv1D), model.get_output_embeddings()
+    found = {n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, linear) and m is not head}
     return sorted(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ def write_state(folder: Path, state: RunState, *, fingerprint: str) -> None:
     OutputError
         The folder cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     metadata = {"fingerprint": fingerprint, "progress": json.dumps(asdict(state.progress))}
@@ -92,9 +94,12 @@ def write_state(folder: Path, state: RunState, *, fingerprint: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(tensors, scratch, metadata=metadata)
         os.replace(scratch, folder / _FILE)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            scratch.unlink()
+        reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(
-            f"cannot write {folder / _FILE} ({error.strerror}): make room, or name another folder"
+            f"cannot write {folder / _FILE} ({reason}): make room, or name another folder; the state before it is kept"
         ) from error
 
 

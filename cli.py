@@ -12,6 +12,7 @@ from evals.commands.attack import attack
 from evals.commands.audit import audit, report
 from evals.commands.calibrate import calibrate
 from evals.commands.compare import compare
+from evals.commands.explain import explain
 from evals.commands.finetune import finetune
 from evals.commands.generate import generate
 from evals.commands.harden import harden
@@ -44,7 +45,9 @@ def main(context: click.Context) -> None:
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 
-for command in (assets, attack, audit, calibrate, compare, finetune, generate, harden, import_log, plan, report, score):
+for command in (assets, attack, audit, calibrate, compare, explain, finetune, generate, harden, import_log, plan):
+    main.add_command(command)
+for command in (report, score):
     main.add_command(command)
 
 

@@ -64,6 +64,7 @@ SHARED_PARTS = {
             "attribution",
             "bert",
             "checkpoint",
+            "differentiable",
             "encoder_text",
             "encoder_weights",
             "grams",

@@ -203,7 +203,8 @@ def _filter(request: AttackRequest) -> _Aim:
 
 def _white_box(request: AttackRequest) -> Victim:
     """Return the filter with its gradients, where it has some; in float32, since half precision ranks too coarsely."""
-    from guard.attacks.whitebox import Differentiable, WhiteBoxVictim
+    from guard.attacks.whitebox import WhiteBoxVictim
+    from guard.filters.differentiable import Differentiable
     from guard.filters.encoder import EncoderFilter
 
     kind, _, folder = request.target.name.partition(":")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from guard.attacks.embedding_space import Norm, fgsm, pgd, project, radii
-from guard.attacks.whitebox import padded_rows
 from guard.errors import ConfigError, FilterError
+from guard.filters.differentiable import padded_rows
 from guard.filters.encoder import EncoderFilter
 from tests.guard.filters.tiny_bert import write_tiny_adapter, write_tiny_bert
 

@@ -11,8 +11,9 @@ import torch
 
 from guard import assets
 from guard.attacks.schema import Probabilities, WhiteBox
-from guard.attacks.whitebox import Differentiable, WhiteBoxVictim, padded_rows
+from guard.attacks.whitebox import WhiteBoxVictim
 from guard.errors import AssetError, ConfigError
+from guard.filters.differentiable import Differentiable, padded_rows
 from guard.filters.encoder import EncoderFilter
 from tests.guard.filters.tiny_bert import write_tiny_adapter, write_tiny_bert
 

@@ -1,0 +1,1 @@
+"""Training of filters on a person's own labels: few labels, unlabelled text, and which rows to label next."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from guard.attacks.schema import Example
 from guard.errors import DataError
 from guard.policy_values import nearest
 
-__all__ = ["LabelledTexts", "read_labelled"]
+__all__ = ["LabelledTexts", "label_reader", "read_labelled"]
 
 _TRUE = frozenset({"1", "1.0", "true", "yes", "harmful", "unsafe", "toxic"})
 _FALSE = frozenset({"0", "0.0", "false", "no", "harmless", "safe", "benign"})
@@ -91,6 +91,12 @@ def read_labelled(
     if not examples:
         raise DataError(f"{source} has no text in column {column!r}: give at least one")
     return LabelledTexts(tuple(examples), n_empty, n_repeated)
+
+
+def label_reader(labels: Sequence[str], positive: str | None = None) -> Callable[[object, str], int]:
+    """Return what reads a cell, given where it stands, as the number of a label; as :func:`read_labelled` reads them."""
+    meanings = _meanings(labels)
+    return lambda cell, where: _label(cell, meanings, positive, where)
 
 
 def _meanings(labels: Sequence[str]) -> Mapping[str, int]:

@@ -142,7 +142,9 @@ class _Run:
         if np.isfinite(logits).all():
             loss = log_loss(fit(logits, self.held_labels).apply(logits), self.held_labels)
         elif self.progress.best_loss is None:
-            raise FilterError("the filter's scores are not finite before training: its weights are damaged, name others")
+            raise FilterError(
+                "the filter's scores are not finite before training: its weights are damaged, name others"
+            )
         self.progress.history.append({"step": float(self.progress.step), "loss": loss, **figures})
         if self.progress.best_loss is None or loss < self.progress.best_loss:
             self.progress.best_loss, self.progress.best_step, self.progress.waited = loss, self.progress.step, 0

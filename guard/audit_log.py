@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from guard.errors import DataError, OutputError
-from guard.schema import Action, Verdict
+from guard.schema import Action, Span, Verdict
 
 try:
     import fcntl
@@ -321,6 +321,7 @@ def _decision_record(decision: Decision, *, keep_text: bool) -> dict[str, Any]:
             **asdict(verdict),
             "action": verdict.action.name,
             "error": _kept_error(verdict.error, brief, keep_text=keep_text),
+            "spans": [_span_record(span) for span in verdict.spans],
         }
         for verdict, brief in pairs
     ]
@@ -328,6 +329,12 @@ def _decision_record(decision: Decision, *, keep_text: bool) -> dict[str, Any]:
         for key in ("prompt", "output", "released"):
             record[key] = None if record[key] is None else _text_digest(record[key])
     return record
+
+
+def _span_record(span: Span) -> dict[str, Any]:
+    """Return where something fired, what its words are worth, and how that was found, where the filter says so."""
+    silent = {"value": span.value is None, "method": not span.method}
+    return {key: value for key, value in asdict(span).items() if not silent.get(key)}
 
 
 def _kept_error(error: str | None, brief: str | None, *, keep_text: bool) -> str | None:

@@ -202,7 +202,8 @@ class Judge:
             here = {c for c in fired if reading.row.scores.get(c, 0.0) >= self._threshold(verdict.stage, c)}
             for span in runner.locate(reading.form.text) if here else ():
                 if span.category in here:
-                    found.append(Span(*reading.form.span(span.start, span.end), span.category, span.score))
+                    start, end = reading.form.span(span.start, span.end)
+                    found.append(replace(span, start=start, end=end))
         return found
 
     def _threshold(self, stage: Stage, category: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from guard.policy import Policy
 from guard.schema import Action, Span, Stage, Verdict
@@ -148,7 +148,7 @@ class Release:
         for category, score in verdict.scores.items():
             self._scores[category] = max(score, self._scores.get(category, 0.0))
         for span in verdict.spans:
-            moved = Span(span.start + segment.start, span.end + segment.start, span.category, span.score)
+            moved = replace(span, start=span.start + segment.start, end=span.end + segment.start)
             if moved not in self._spans and self._redacts(span.category):
                 self._to_redact.append(moved)
             self._spans[moved] = None

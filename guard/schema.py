@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from guard.errors import ConfigError, FilterError
 
 __all__ = [
+    "ADDED",
     "Action",
     "Decoding",
     "Filter",
@@ -30,6 +32,9 @@ Scores = npt.NDArray[np.float32]
 """float32, shape (n_items, n_categories), each in [0, 1], never NaN."""
 
 Stage = Literal["input", "output"]
+
+ADDED: Mapping[str, bool] = MappingProxyType({"added": True})
+"""Of a field that older records lack: written only where it says something."""
 
 T_in = TypeVar("T_in", contravariant=True)
 T_out = TypeVar("T_out", covariant=True)
@@ -57,12 +62,19 @@ class Span:
         The category that the span speaks for.
     score : float
         In [0, 1].
+    value : float or None
+        What the span adds to the category's log-odds, by `method`; None where the filter does not say. Two spans that
+        differ in this alone are equal.
+    method : str
+        How the span was found, for example ``masking``; empty where the filter does not say.
     """
 
     start: int
     end: int
     category: str
     score: float
+    value: float | None = field(default=None, compare=False, metadata=ADDED)
+    method: str = field(default="", compare=False, metadata=ADDED)
 
 
 @dataclass(frozen=True)

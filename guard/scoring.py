@@ -250,9 +250,13 @@ def _plain_span(span: object, length: int) -> Span:
     """Rebuild a span from plain Python numbers, or raise whatever comes when it is none."""
     if not isinstance(span, Span):
         raise TypeError(type(span).__name__)
-    plain = Span(operator.index(span.start), operator.index(span.end), str(span.category), float(span.score))
+    value = None if span.value is None else float(span.value)
+    place = operator.index(span.start), operator.index(span.end)
+    plain = Span(*place, str(span.category), float(span.score), value, str(span.method))
     if not (0 <= plain.start <= plain.end <= length and 0.0 <= plain.score <= 1.0):
         raise ValueError("outside its range")
+    if value is not None and not math.isfinite(value):
+        raise ValueError("worth what is no number")
     return plain
 
 

@@ -169,8 +169,8 @@ class _Packer:
 
     A row is ``[model, task, group, prompt id, sample id, prompt, output, harmful or null, arms, options, target]``, an
     arm is ``[arm, action, released, prompt verdict, output verdict, [metric, value, fails, ...]]``, a verdict
-    ``[action, [category, score, ...], [triggered, ...], [start, end, category, score, ...], error]``, a text ``[shown,
-    characters left out]``, and options are ``[text, log-likelihood, ...]``.
+    ``[action, [category, score, ...], [triggered, ...], [span, ...], error]``, a span ``start, end, category, score,
+    value or null, method``, a text ``[shown, characters left out]``, and options are ``[text, log-likelihood, ...]``.
     """
 
     limit: int
@@ -180,11 +180,12 @@ class _Packer:
     arms: _Table = field(default_factory=_Table)
     categories: _Table = field(default_factory=_Table)
     metrics: _Table = field(default_factory=_Table)
+    methods: _Table = field(default_factory=_Table)
     texts: _Table = field(default_factory=_Table)
     verdicts: _Table = field(default_factory=_Table)
 
     def tables(self) -> dict[str, list[Any]]:
-        names = ("models", "tasks", "groups", "arms", "categories", "metrics", "texts", "verdicts")
+        names = ("models", "tasks", "groups", "arms", "categories", "metrics", "methods", "texts", "verdicts")
         return {name: list(getattr(self, name).found) for name in names}
 
     def row(self, model: str, record: Record, scores: _Scores) -> list[Any]:
@@ -235,9 +236,10 @@ class _Packer:
             )
         )
 
-    def _span(self, span: Span, units: Callable[[int], int]) -> tuple[int, int, int, float]:
-        category = self.categories.index(span.category)
-        return units(span.start), units(span.end), category, _rounded(span.score) or 0.0
+    def _span(self, span: Span, units: Callable[[int], int]) -> tuple[int, int, int, float, float | None, int]:
+        category, method = self.categories.index(span.category), self.methods.index(span.method)
+        place = units(span.start), units(span.end)
+        return *place, category, _rounded(span.score) or 0.0, _rounded(span.value), method
 
 
 def _flat(rows: Iterable[Sequence[Any]]) -> tuple[Any, ...]:

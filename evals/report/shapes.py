@@ -253,17 +253,30 @@ class _Record:
         hints = typing.get_type_hints(self.record)
         return {field.name: shape_of(hints[field.name]) for field in fields(self.record)}
 
+    @functools.cached_property
+    def added(self) -> dict[str, Any]:
+        """The fields that older documents lack, with what they are where nothing is said."""
+        return {field.name: field.default for field in fields(self.record) if field.metadata.get("added")}
+
     def encode(self, value: Any, where: str) -> dict[str, Any]:
         if not isinstance(value, self.record):
             raise OutputError(f"report: {where} is {type(value).__name__}, expected {self.record.__name__}")
-        return {name: shape.encode(getattr(value, name), f"{where}.{name}") for name, shape in self.shapes.items()}
+        return {
+            name: shape.encode(getattr(value, name), f"{where}.{name}")
+            for name, shape in self.shapes.items()
+            if name not in self.added or getattr(value, name) != self.added[name]
+        }
 
     def decode(self, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise _wrong(value, f"an object ({self.record.__name__})", where)
         self._check_keys(value, where)
         return self.record(
-            **{name: shape.decode(value[name], f"{where}.{name}") for name, shape in self.shapes.items()}
+            **{
+                name: shape.decode(value[name], f"{where}.{name}")
+                for name, shape in self.shapes.items()
+                if name in value
+            }
         )
 
     def _check_keys(self, value: dict[str, Any], where: str) -> None:
@@ -274,7 +287,7 @@ class _Record:
                 hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
                 raise DataError(f"report: {where} has the unknown key {key!r}; {hint}")
         for name in known:
-            if name not in value:
+            if name not in value and name not in self.added:
                 raise DataError(f"report: {where} has no {name!r}; run the audit again, or mend the file")
 
     def schema(self, definitions: dict[str, Any]) -> dict[str, Any]:
@@ -284,7 +297,7 @@ class _Record:
             definitions[name] = {
                 "type": "object",
                 "properties": {key: shape.schema(definitions) for key, shape in self.shapes.items()},
-                "required": sorted(self.shapes),
+                "required": sorted(self.shapes.keys() - self.added.keys()),
                 "additionalProperties": False,
             }
         return {"$ref": f"#/$defs/{name}"}

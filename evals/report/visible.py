@@ -93,11 +93,17 @@ def pieces(text: str, spans: Sequence[Span] = (), *, limit: int = 4000) -> list[
 
 
 def _marked(text: str, spans: Sequence[Span]) -> list[Piece]:
-    worst: dict[str, float] = {}
+    worst: dict[str, Span] = {}
     for span in spans:
-        worst[span.category] = max(span.score, worst.get(span.category, 0.0))
-    note = ", ".join(f"{category} {score:.2f}" for category, score in sorted(worst.items()))
-    return [Piece(visible(text), "marked", note)]
+        if span.category not in worst or span.score > worst[span.category].score:
+            worst[span.category] = span
+    return [Piece(visible(text), "marked", "; ".join(sorted(map(_note, worst.values()))))]
+
+
+def _note(span: Span) -> str:
+    """Say what fired, and where the filter told it, by how much and how that was found."""
+    worth = "" if span.value is None else f", of which these words {span.value:+.2f} in log-odds"
+    return f"{span.category} {span.score:.2f}{worth}{f' by {span.method}' if span.method else ''}"
 
 
 def _unmarked(text: str) -> list[Piece]:

@@ -306,7 +306,8 @@ class EncoderFilter:
         -------
         tuple of Span
             For each category that scores 0.3 or more, in offsets of `text`, in order of their start; every span has
-            the category's score for the whole text. Of a long text, words of the highest window only.
+            the category's score for the whole text, and as its value what its words, each masked alone, take from the
+            log-odds. Of a long text, words of the highest window only.
 
         Raises
         ------
@@ -332,16 +333,17 @@ class EncoderFilter:
             for column in np.flatnonzero(scores >= _LEAST):
                 at = int(logits[: len(starts), column].argmax())
                 offsets = encoding.offsets[starts[at] : starts[at] + len(windows[at]) - 2]
-                for start, end in self._evident(form.text, offsets, windows[at], int(column)):
-                    spans.add(Span(*form.span(start, end), self._categories[column], float(scores[column])))
+                for (start, end), fall in self._evident(form.text, offsets, windows[at], int(column)):
+                    place, score = form.span(start, end), float(scores[column])
+                    spans.add(Span(*place, self._categories[column], score, value=fall, method="masking"))
         except Exception as error:
             raise FilterError(f"filter {self._name}: cannot locate in {type(text).__name__} ({error})") from error
         return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.category)))
 
     def _evident(
         self, text: str, offsets: Sequence[tuple[int, int]], window: Sequence[int], column: int
-    ) -> list[tuple[int, int]]:
-        """Return the ranges of `text` whose words the logit of one window hangs on."""
+    ) -> list[tuple[tuple[int, int], float]]:
+        """Return the ranges of `text` whose words the logit of one window hangs on, and by how much it falls."""
         if not offsets:
             return []
         first, last = offsets[0][0], offsets[-1][1]
@@ -356,8 +358,10 @@ class EncoderFilter:
         logits = self._logits([window, *masked])[:, column]
         falls = np.zeros(len(ranges))
         falls[candidates] = logits[0] - logits[1:]
-        chosen = [ranges[at] for at in evident_words(falls)]
-        return joined(text, chosen or [ranges[int(weights.argmax())]])
+        chosen = evident_words(falls) or [int(weights.argmax())]
+        spans = joined(text, [ranges[at] for at in chosen])
+        worth = word_evidence(spans, [ranges[at] for at in chosen], falls[chosen])
+        return list(zip(spans, worth.tolist(), strict=True))
 
 
 def _without(

@@ -12,7 +12,7 @@ const parts = (flat, size) =>
   Array.from({ length: flat.length / size }, (_, i) => flat.slice(size * i, size * (i + 1)));
 
 // Draw a text in runs: inside spans, at what was searched for, and everything else, with no ink spelt out.
-const runs = (text, spans, sought, categories) => {
+const runs = (text, spans, sought, names) => {
   const hits = placesOf(text, sought);
   const cuts = [...new Set([0, text.length, ...spans.flat(), ...hits.flat()])].sort((a, b) => a - b);
   return cuts.slice(1).flatMap((end, i) => {
@@ -21,7 +21,7 @@ const runs = (text, spans, sought, categories) => {
     const hit = hits.some(([from, to]) => from <= start && end <= to);
     if (!over.length && !hit) return plainRuns(run);
     const mark = node("mark", over.length ? (hit ? "hit" : "") : "hit only", run);
-    if (over.length) mark.title = noteOn(over, categories);
+    if (over.length) mark.title = noteOn(over, names);
     return [mark];
   });
 };
@@ -36,10 +36,14 @@ const placesOf = (text, sought) => {
   });
 };
 
-const noteOn = (spans, categories) => {
+const noteOn = (spans, { categories, methods }) => {
   const worst = new Map();
-  for (const [, , category, score] of spans) worst.set(category, Math.max(score, worst.get(category) ?? 0));
-  return [...worst].map(([category, score]) => `${spelt(categories[category])} ${score.toFixed(2)}`).sort().join(", ");
+  for (const [, , category, score, value, method] of spans)
+    if (score > (worst.get(category)?.score ?? -1)) worst.set(category, { score, value, method });
+  return [...worst].map(([category, { score, value, method }]) => {
+    const worth = value === null ? "" : `, of which these words ${value < 0 ? "" : "+"}${value.toFixed(2)} in log-odds`;
+    return `${spelt(categories[category])} ${score.toFixed(2)}${worth}${methods[method] ? ` by ${spelt(methods[method])}` : ""}`;
+  }).sort().join("; ");
 };
 
 const plainRuns = run => run.split(/(‹U\+[0-9A-F]{4,6}›)/u).filter(Boolean)
@@ -58,7 +62,7 @@ const sampleView = tables => {
     else {
       const quote = node("blockquote");
       quote.dir = "auto";
-      quote.append(...runs(text, spans, sought, categories));
+      quote.append(...runs(text, spans, sought, tables));
       block.append(quote);
     }
     if (left) block.append(node("p", "quiet", `${counted(left)} more characters are in the run’s journal.`));
@@ -96,7 +100,7 @@ const sampleView = tables => {
 
   const textOf = index => (index === null ? "–" : texts[index][0]);
 
-  const spansOf = index => (index === null ? [] : parts(verdicts[index][VERDICT.spans], 4));
+  const spansOf = index => (index === null ? [] : parts(verdicts[index][VERDICT.spans], 6));
 
   const judged = made => {
     const values = parts(made[MADE.values], 3);

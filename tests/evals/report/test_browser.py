@@ -20,6 +20,7 @@ from evals.report.html import to_html
 from evals.report.visible import visible
 from evals.report.wording import interval, number
 from evals.schema import Record
+from guard.schema import Span
 from tests.evals.report.chromium import Page, find_chromium, open_page
 from tests.evals.report.example import example_report, hostile_report
 from tests.evals.report.example_records import THRESHOLDS, example_records, example_values, hostile_records
@@ -305,6 +306,17 @@ def test_sort_by_score_puts_unscored_last_both_ways(page: Page, tmp_path: Path) 
     page.evaluate("document.getElementById('page-after').click()")
     assert _texts(page, ".entry .score")[-1] == "–"
     assert _texts(page, "#found-page") == ["Page 2 of 2"]
+
+
+def test_mark_says_what_its_words_are_worth(page: Page, tmp_path: Path) -> None:
+    model, record = next((m, r) for m, r in example_records() if r.arms["guarded"].prompt_verdict.triggered)
+    made = record.arms["guarded"]
+    spans = (Span(0, 4, made.prompt_verdict.triggered[0], 0.93, 2.25, "masking"),)
+    made = replace(made, prompt_verdict=replace(made.prompt_verdict, spans=spans))
+    _open(page, _written(tmp_path, [(model, replace(record, arms={"guarded": made}))]))
+    page.evaluate("document.querySelector('.entry-head').click()")
+    title = page.evaluate("document.querySelector('.entry-body mark').title")
+    assert title == f"{spans[0].category} 0.93, of which these words +2.25 in log-odds by masking"
 
 
 def test_spans_are_marked_in_the_text_they_speak_of(page: Page, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def _with_output(text: str, spans: tuple[Span, ...]) -> list[tuple[str, Record]]
 def _spans(packed: str) -> list[list[float]]:
     document = _unpacked(packed)
     flat = document["tables"]["verdicts"][document["rows"][0][8][0][4]][3]
-    return [flat[i : i + 4] for i in range(0, len(flat), 4)]
+    return [flat[i : i + 6] for i in range(0, len(flat), 6)]
 
 
 def test_pack_samples_holds_every_record() -> None:
@@ -83,6 +83,12 @@ def test_pack_samples_values_find_their_sample() -> None:
     document = _unpacked(pack_samples(records, values=values))
     assert document["tables"]["metrics"] == ["toxic_share", "perplexity", "toxicity_probability"]
     assert [packed[5] for packed in document["rows"][0][8]] == [[], [0, 0.25, 0, 1, None, 0, 2, 0.5, 1]]
+
+
+def test_pack_samples_keeps_what_a_span_is_worth() -> None:
+    packed = pack_samples(_with_output("idiot", (Span(0, 5, "toxicity", 0.9, 2.25, "masking"),)))
+    ((*_, value, method),) = _spans(packed)
+    assert (value, _unpacked(packed)["tables"]["methods"][int(method)]) == (2.25, "masking")
 
 
 def test_pack_samples_spans_count_as_a_browser_does() -> None:

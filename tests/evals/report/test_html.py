@@ -178,7 +178,7 @@ def test_html_text_is_folded_and_warned_about() -> None:
 
 def test_html_spans_are_marked_with_their_category() -> None:
     page = to_html(_one_example())
-    assert '<mark title="insult 0.94, toxicity 0.97">worthless</mark><mark title="insult 0.94"> idiot</mark>' in page
+    assert '<mark title="insult 0.94; toxicity 0.97">worthless</mark><mark title="insult 0.94"> idiot</mark>' in page
 
 
 def test_html_long_text_is_cut_and_says_so() -> None:

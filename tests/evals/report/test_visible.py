@@ -66,7 +66,7 @@ def test_pieces_overlapping_spans_are_named_together() -> None:
     assert pieces("0123456789", spans) == [
         Piece("01", "plain"),
         Piece("23", "marked", "insult 0.90"),
-        Piece("45", "marked", "insult 0.90, threat 0.50"),
+        Piece("45", "marked", "insult 0.90; threat 0.50"),
         Piece("67", "marked", "threat 0.50"),
         Piece("89", "plain"),
     ]

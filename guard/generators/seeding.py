@@ -12,6 +12,9 @@ from guard.schema import Decoding
 
 __all__ = ["SeededSampler", "draw_tokens", "nucleus", "uniforms"]
 
+_HEAD = 2048
+"""Most probable tokens that are looked at first: a nucleus is seldom larger, and to sort a vocabulary is dear."""
+
 
 def uniforms(seeds: Sequence[int], n_steps: int) -> torch.Tensor:
     """Draw the random numbers that decide every token of every row.
@@ -89,12 +92,45 @@ def nucleus(logits: torch.Tensor, decoding: Decoding) -> torch.Tensor:
 
 def _draw_from_nucleus(probabilities: torch.Tensor, uniform: torch.Tensor, top_p: float) -> torch.Tensor:
     """Draw from the smallest set of tokens whose mass reaches `top_p`."""
+    if probabilities.device.type == "cpu" and probabilities.shape[-1] > 4 * _HEAD:
+        highest = probabilities.topk(_HEAD).values
+        held = highest.double().sum(-1) > top_p + 1e-6
+        drawn = torch.empty(len(probabilities), dtype=torch.int64)
+        if bool(held.any()):
+            ordered, order = _head(probabilities[held], highest[held, -1:])
+            drawn[held] = _draw_ordered(ordered, order, uniform[held], top_p)
+        if not bool(held.all()):
+            ordered, order = probabilities[~held].sort(dim=-1, descending=True, stable=True)
+            drawn[~held] = _draw_ordered(ordered, order, uniform[~held], top_p)
+        return drawn
+    # Off the processor all are sorted: a running sum there may round by its length.
     ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    return _draw_ordered(ordered, order, uniform, top_p)
+
+
+def _draw_ordered(ordered: torch.Tensor, order: torch.Tensor, uniform: torch.Tensor, top_p: float) -> torch.Tensor:
     mass = _running(ordered)
     last = (mass - ordered < top_p).sum(-1) - 1
     point = uniform * mass.gather(-1, last[:, None])[:, 0]
     place = torch.minimum(_invert(mass, point), last)
     return order.gather(-1, place[:, None])[:, 0]
+
+
+def _head(probabilities: torch.Tensor, least: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Order the probabilities of at least `least`, with 0 behind them, exactly as a sort of all would.
+
+    Ties, of which logits in bfloat16 have many, are in the order of the vocabulary: all that tie with the last of the
+    head are in it.
+    """
+    inside = probabilities >= least
+    row, token = inside.nonzero(as_tuple=True)
+    before = inside.sum(-1).cumsum(0)
+    width = int(before.diff(prepend=before.new_zeros(1)).max())
+    place = torch.arange(len(row)) - (before - inside.sum(-1))[row]
+    order = torch.zeros((len(probabilities), width), dtype=torch.int64).index_put_((row, place), token)
+    values = torch.full((len(probabilities), width), -1.0).index_put_((row, place), probabilities[row, token])
+    ordered, within = values.sort(dim=-1, descending=True, stable=True)
+    return ordered.clamp(min=0), order.gather(-1, within)
 
 
 class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # transformers ships no types

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.generators.seeding import SeededSampler, uniforms
+from guard.generators.seeding import SeededSampler, _draw_ordered, draw_tokens, uniforms
 from guard.schema import Decoding
 
 
@@ -48,3 +49,25 @@ def test_processor_leaves_exactly_the_drawn_token(rows: int, vocabulary: int, se
     processed = SeededSampler(seeds, decoding)(torch.zeros(rows, 1), logits)
     assert torch.equal(processed.argmax(-1), token)
     assert int(torch.isfinite(processed).sum()) == rows
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.3, 3.0, 12.0])
+@pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 0.999])
+def test_a_draw_from_the_head_is_one_from_the_whole_vocabulary(scale: float, top_p: float) -> None:
+    # Logits in bfloat16 tie often; in every batch some rows are so flat that the head does not hold the nucleus.
+    generator = torch.Generator().manual_seed(1)
+    logits = (torch.randn(32, 12000, generator=generator) * scale * torch.linspace(0, 2, 32)[:, None]).bfloat16()
+    uniform = torch.rand(32, generator=generator, dtype=torch.float64)
+    uniform[:4] = torch.tensor([0.0, 1e-12, 0.5, 1 - 1e-12])
+    probabilities = torch.softmax(logits.float(), -1)
+    whole, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    expected = _draw_ordered(whole, order, uniform, top_p)
+    found = draw_tokens(logits, uniform, Decoding(max_new_tokens=1, top_p=top_p))
+    assert torch.equal(found, expected)
+
+
+def test_a_draw_from_logits_that_are_not_finite_is_refused() -> None:
+    logits = torch.zeros(2, 12000)
+    logits[1, 7] = float("nan")
+    with pytest.raises(FloatingPointError):
+        draw_tokens(logits, torch.tensor([0.5, 0.5]).double(), Decoding(max_new_tokens=1, top_p=0.9))

@@ -94,7 +94,7 @@ def read_labelled(
 
 
 def label_reader(labels: Sequence[str], positive: str | None = None) -> Callable[[object, str], int]:
-    """Return what reads a cell, given where it stands, as the number of a label; as :func:`read_labelled` reads them."""
+    """Return what reads a cell, given where it stands, as a label's number, in the way of :func:`read_labelled`."""
     meanings = _meanings(labels)
     return lambda cell, where: _label(cell, meanings, positive, where)
 

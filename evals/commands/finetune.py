@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from evals.commands.finetune_filter import filter_
 from evals.commands.finetune_generator import generator
+from evals.commands.finetune_next import next_
 
 __all__ = ["DefaultGroup", "finetune"]
 
@@ -47,3 +49,5 @@ def finetune() -> None:
 
 
 finetune.add_command(generator)
+finetune.add_command(filter_)
+finetune.add_command(next_)

@@ -13,8 +13,8 @@ __all__ = ["RIDGES", "fit_probe", "start_head"]
 
 Floats = npt.NDArray[np.float64]
 
-RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0)
-"""Weights of the penalty that are tried, in rows; states of the encoder have a length of about 1 after centring."""
+RIDGES = (3.0, 10.0, 30.0, 100.0, 300.0)
+"""Weights of the penalty that are tried; centred states of the encoder have lengths of about 5."""
 
 _ROUNDS = 12
 

@@ -65,12 +65,14 @@ SHARED_PARTS = {
             "bert",
             "checkpoint",
             "differentiable",
+            "embedded_classifier",
             "encoder_text",
             "encoder_weights",
             "grams",
             "guard_prompts",
             "guard_template",
             "heads",
+            "label_columns",
             "pii_recognizers",
             "slip_reading",
         ),
@@ -90,11 +92,12 @@ SHARED_PARTS = {
     "guard.attacks.transformations": {"swapping", "wordnet_files"},
     "guard.wrappers": {"answers", "channel", "chunks", "leaves", "messages", "tool_arguments"},
     "guard.train": None,  # steps of one pipeline
+    "guard.explain.filters": {"embedded", "parts", "presence", "quadrature"},
 }
 
 # The tables from names, as people write them, to what a room offers: they may import all of it.
 TABLES = {"guard.attacks.recipes", "guard.filters.table", "guard.generators.source", "guard.generators.table"}
-TABLES |= {"guard.attacks.neural_recipes", "guard.attacks.prompts.table"}
+TABLES |= {"guard.attacks.neural_recipes", "guard.attacks.prompts.table", "guard.explain.filters.table"}
 
 HEAVY = {"torch", "transformers", "sklearn", "pandas", "detoxify", "scipy"}
 LIGHT = [

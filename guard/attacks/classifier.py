@@ -23,12 +23,12 @@ from guard.filters.checkpoint import (
     settings_digest,
     special_frame,
 )
+from guard.filters.embedded_classifier import EmbeddedClassifier, vocabulary_of
 from guard.filters.windows import TokenWindow
 
 __all__ = ["ClassifierVictim"]
 
 _TOKEN_BUDGET = 4096
-_SAME = 1e-4
 _WIDTH_STEP = 4
 
 
@@ -51,10 +51,6 @@ class ClassifierVictim:
     ConfigError
         The labels do not exclude each other, the tokenizer is not a fast one, or the model takes no embeddings.
 
-    Notes
-    -----
-    Some models read where their text ends from the ids (GPT-2 and Llama classifiers), which embeddings do not tell.
-    A probe at construction finds them; their rows are then run without padding.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, token_budget: int = _TOKEN_BUDGET) -> None:
@@ -73,10 +69,10 @@ class ClassifierVictim:
         if config.pad_token_id is None:  # without one, some models refuse a batch
             config.pad_token_id = int(checkpoint.tokenizer.pad_token_id or 0)
         self._pad = int(config.pad_token_id)
-        self._vocabulary = _vocabulary(checkpoint)
+        self._vocabulary = vocabulary_of(checkpoint)
         settings = [self._labels, self._longest, str(self._model.dtype)]
         self._name = f"classifier@{settings_digest(checkpoint, settings)}"
-        self._pads = self._takes_padding()
+        self._embedded = EmbeddedClassifier(self._model, name=self._name)
         columns = [(index, 1) for index in range(len(self._labels))]
         self._white_box = WhiteBoxVictim(self, self, columns, token_budget=token_budget)
 
@@ -102,9 +98,7 @@ class ClassifierVictim:
     @property
     def word_embeddings(self) -> Tensor:
         """float, shape (vocabulary size, hidden)."""
-        weight = self._model.get_input_embeddings().weight
-        assert isinstance(weight, Tensor)
-        return weight.detach()
+        return self._embedded.word_embeddings
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -148,8 +142,8 @@ class ClassifierVictim:
         device = self._model.device
         padded = torch.tensor([[*row, *[self._pad] * (width - len(row))] for row in ids], device=device)
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids], device=device)
-        if not self._pads:
-            return self._logits(self.word_embeddings[padded], mask.bool()).double().cpu()
+        if not self._embedded.pads:
+            return self._embedded.logits(self.word_embeddings[padded], mask.bool()).double().cpu()
         logits = self._model(input_ids=padded, attention_mask=mask).logits
         assert isinstance(logits, Tensor)
         return logits.double().cpu()
@@ -183,38 +177,10 @@ class ClassifierVictim:
 
     def logits_of(self, words: Tensor, mask: Tensor) -> Tensor:
         """Return the log-odds of each label against all others, shape (n, n_labels)."""
-        logits = self._logits(words, mask)
+        logits = self._embedded.logits(words, mask)
         n = logits.shape[1]
         others = logits[:, None, :].expand(-1, n, -1)[:, ~torch.eye(n, dtype=torch.bool, device=logits.device)]
         return logits - others.reshape(-1, n, n - 1).logsumexp(dim=2)
-
-    def _logits(self, words: Tensor, mask: Tensor) -> Tensor:
-        words = words.to(self._model.dtype)
-        if self._pads:
-            logits = self._model(inputs_embeds=words, attention_mask=mask.long()).logits
-            assert isinstance(logits, Tensor)
-            return logits
-        lengths = mask.sum(dim=1)
-        logits = words.new_zeros((len(words), len(self._labels)))
-        for length in sorted(set(lengths.tolist())):
-            rows = (lengths == length).nonzero()[:, 0]
-            found = self._model(inputs_embeds=words[rows, :length], attention_mask=mask[rows, :length].long())
-            logits = logits.index_copy(0, rows, found.logits)
-        return logits
-
-    def _takes_padding(self) -> bool:
-        """Tell whether padding on the right leaves the logits as they are."""
-        table = self.word_embeddings
-        words = table[torch.arange(4, device=table.device) % len(table)][None]
-        mask = torch.ones((1, 4), dtype=torch.long, device=table.device)
-        try:
-            with torch.inference_mode():
-                alone = self._model(inputs_embeds=words, attention_mask=mask).logits
-                pad = torch.nn.functional.pad
-                beside = self._model(inputs_embeds=pad(words, (0, 0, 0, 3)), attention_mask=pad(mask, (0, 3))).logits
-        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
-            raise ConfigError(f"{self._name}: the model takes no word embeddings ({error})") from error
-        return bool(torch.allclose(alone, beside, atol=_SAME, rtol=_SAME))
 
 
 def _own_tokenizer(checkpoint: Checkpoint) -> Any:
@@ -226,11 +192,3 @@ def _own_tokenizer(checkpoint: Checkpoint) -> Any:
     own.no_padding()
     own.encode_special_tokens = False
     return own
-
-
-def _vocabulary(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Return the token of each row of the word embeddings."""
-    n_words = len(checkpoint.model.get_input_embeddings().weight)
-    known = min(n_words, len(checkpoint.tokenizer))
-    tokens = checkpoint.tokenizer.convert_ids_to_tokens(list(range(known)))
-    return (*(str(token or "") for token in tokens), *[""] * (n_words - known))

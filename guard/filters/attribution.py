@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["evident_words", "joined", "word_evidence", "words"]
+__all__ = ["evident_words", "joined", "without_word", "word_evidence", "words"]
 
 _WORD = re.compile(r"\S+")
 _EDGE = frozenset(".,;:!?\"'()[]{}<>\u2026\u201c\u201d\u2018\u00ab\u00bb")
@@ -118,3 +118,14 @@ def joined(text: str, ranges: Sequence[Range]) -> list[Range]:
         else:
             spans.append((start, end))
     return spans
+
+
+def without_word(
+    window: Sequence[int], offsets: Sequence[tuple[int, int]], word: tuple[int, int], *, blank: int
+) -> list[int]:
+    """Return a window with the tokens of one word masked."""
+    inner = [
+        blank if start < word[1] and end > word[0] else token
+        for token, (start, end) in zip(window[1:-1], offsets, strict=True)
+    ]
+    return [window[0], *inner, window[-1]]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,13 @@ from torch.nn import functional
 
 from guard import assets
 from guard.errors import AssayError, FilterError
-from guard.filters.attribution import evident_words, joined, word_evidence, words
+from guard.filters.attribution import evident_words, joined, without_word, word_evidence, words
 from guard.filters.bert import WORD_EMBEDDINGS, BertShape, hidden_states, linear_names, read_bert
 from guard.filters.encoder_text import encoder_text
-from guard.filters.encoder_weights import merged, placed, weights_digest
+from guard.filters.encoder_weights import device_of, dtype_of, merged, placed, weights_digest
 from guard.filters.heads import head_attention, head_logits
 from guard.filters.slip_reading import SlipReader, highest
 from guard.filters.windows import TokenWindow, length_batches, window_starts, window_token_ids
-from guard.numerics import has_tiles
 from guard.schema import Scores, Span
 
 __all__ = ["SHIPPED_WEIGHTS", "EncoderFilter"]
@@ -35,9 +35,6 @@ SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "encoder"
 _WIDTH_STEP = 16
 _LEAST = 0.3
 _CANDIDATES = 8
-_DTYPES: Mapping[str, torch.dtype] = {
-    name: getattr(torch, name) for name in ("float32", "bfloat16", "float16", "float64")
-}
 
 
 @dataclass(frozen=True)
@@ -131,8 +128,8 @@ class EncoderFilter:
         """
         folder, source = weights or SHIPPED_WEIGHTS, base or assets.path("minilm")
         try:
-            where = _device(device)
-            return cls._assemble(source, folder, device=where, dtype=_dtype(dtype, where))
+            where = device_of(device)
+            return cls._assemble(source, folder, device=where, dtype=dtype_of(dtype, where))
         except AssayError:
             raise
         except Exception as error:
@@ -204,6 +201,15 @@ class EncoderFilter:
         except Exception as error:
             raise FilterError(f"filter {self._name}: cannot score {len(items)} items ({error})") from error
         return _scores(highest(logits, owners, len(items), self._slips))
+
+    def widened(self) -> EncoderFilter:
+        """Return a filter of the same weights that computes in float32: itself, where it does so or finer already."""
+        if self.dtype in ("float32", "float64"):
+            return self
+        model = self._model
+        wide = copy.copy(self)
+        wide._model = replace(model, weights={name: value.float() for name, value in model.weights.items()})
+        return wide
 
     def _windows(self, items: Sequence[str]) -> tuple[list[list[int]], list[int]]:
         """Return the token ids of all windows with special tokens, and the row of each, as :func:`highest` has it."""
@@ -354,7 +360,7 @@ class EncoderFilter:
         weights = word_evidence(ranges, offsets, attended.cpu().double().numpy())
         candidates = sorted(np.argsort(-weights, kind="stable")[:_CANDIDATES].tolist())
         blank = self._model.tokenizer.token_to_id("[MASK]")
-        masked = [_without(window, offsets, ranges[candidate], blank=blank) for candidate in candidates]
+        masked = [without_word(window, offsets, ranges[candidate], blank=blank) for candidate in candidates]
         logits = self._logits([window, *masked])[:, column]
         falls = np.zeros(len(ranges))
         falls[candidates] = logits[0] - logits[1:]
@@ -364,41 +370,7 @@ class EncoderFilter:
         return list(zip(spans, worth.tolist(), strict=True))
 
 
-def _without(
-    window: Sequence[int], offsets: Sequence[tuple[int, int]], word: tuple[int, int], *, blank: int
-) -> list[int]:
-    """Return a window with the tokens of one word masked."""
-    inner = [
-        blank if start < word[1] and end > word[0] else token
-        for token, (start, end) in zip(window[1:-1], offsets, strict=True)
-    ]
-    return [window[0], *inner, window[-1]]
-
-
 def _scores(logits: npt.NDArray[np.float64]) -> Scores:
     """Map logits to scores, in float64, where exp cannot overflow for what clip lets through."""
     scores: Scores = (1 / (1 + np.exp(-np.clip(logits, -60, 60)))).astype(np.float32)
     return scores
-
-
-def _device(name: str) -> torch.device:
-    """Resolve a device name."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise FilterError(f"device {name!r} is unknown; give auto, cpu or cuda") from error
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    """Resolve a dtype name."""
-    if name == "auto":
-        # Chips without the instructions compute bfloat16 too, but slower than float32.
-        probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        native = any(getattr(torch.cpu, probe, bool)() for probe in probes)
-        # On tiles a row would depend on its batch.
-        return torch.bfloat16 if device.type == "cpu" and native and not has_tiles() else torch.float32
-    if name not in _DTYPES:
-        raise FilterError(f"dtype {name!r} is unknown; give auto or one of {', '.join(_DTYPES)}")
-    return _DTYPES[name]

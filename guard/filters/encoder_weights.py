@@ -12,8 +12,13 @@ from torch import Tensor
 
 from guard.errors import FilterError
 from guard.filters.bert import WORD_EMBEDDINGS
+from guard.numerics import has_tiles
 
-__all__ = ["merged", "placed", "weights_digest"]
+__all__ = ["device_of", "dtype_of", "merged", "placed", "weights_digest"]
+
+_DTYPES: Mapping[str, torch.dtype] = {
+    name: getattr(torch, name) for name in ("float32", "bfloat16", "float16", "float64")
+}
 
 
 def placed(name: str, value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -65,3 +70,26 @@ def weights_digest(base: Path, folder: Path, dtype: torch.dtype) -> str:
         stat = path.stat()
         parts.append(_file_digest(path.resolve(), stat.st_size, stat.st_mtime_ns))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def device_of(name: str) -> torch.device:
+    """Resolve a device name."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise FilterError(f"device {name!r} is unknown; give auto, cpu or cuda") from error
+
+
+def dtype_of(name: str, device: torch.device) -> torch.dtype:
+    """Resolve a dtype name."""
+    if name == "auto":
+        # Chips without the instructions compute bfloat16 too, but slower than float32.
+        probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        native = any(getattr(torch.cpu, probe, bool)() for probe in probes)
+        # On tiles a row would depend on its batch.
+        return torch.bfloat16 if device.type == "cpu" and native and not has_tiles() else torch.float32
+    if name not in _DTYPES:
+        raise FilterError(f"dtype {name!r} is unknown; give auto or one of {', '.join(_DTYPES)}")
+    return _DTYPES[name]

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["HAN", "Grams", "gram_indices", "text_windows"]
+__all__ = ["HAN", "Grams", "gram_indices", "gram_places", "text_windows"]
 
 Indices = npt.NDArray[np.int64]
 
@@ -116,37 +116,48 @@ def _character_runs(codes: npt.NDArray[np.uint32], grams: Grams) -> Iterator[tup
         yield order, starts[inside], ends[inside]
 
 
-def _character_hashes(text: str, grams: Grams) -> tuple[Indices, Indices]:
-    """Return the place and hashed index of every run of characters in windows that end with NUL."""
+def _character_hashes(text: str, grams: Grams) -> tuple[Indices, Indices, Indices]:
+    """Return the start, end and hashed index of every run of characters in windows that end with NUL."""
     codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
     runs = _RunHashes(codes.astype(np.uint64))
-    places, hashes = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
+    found, hashes = [np.zeros((2, 0), np.int64)], [np.zeros(0, np.uint64)]
     for tag, starts, ends in _character_runs(codes, grams):
-        places.append(starts)
+        found.append(np.stack((starts, ends)))
         hashes.append(_mixed(runs.of(starts, ends), tag, grams.bits))
     for skip in grams.skips:
         _, starts, ends = next(_character_runs(codes, Grams("han", (skip + 1,), grams.bits)))
         pair = codes[starts].astype(np.uint64) << np.uint64(32) | codes[ends - 1].astype(np.uint64)
-        places.append(starts)
+        found.append(np.stack((starts, ends)))
         hashes.append(_mixed(pair, 100 + skip, grams.bits))
-    return np.concatenate(places), np.concatenate(hashes).astype(np.int64)
+    starts, ends = np.concatenate(found, axis=1)
+    return starts, ends, np.concatenate(hashes).astype(np.int64)
 
 
-def _word_hashes(text: str, grams: Grams) -> tuple[Indices, Indices]:
-    """Return the place and hashed index of every run of words; the NUL that ends a window parts words."""
+def _word_hashes(text: str, grams: Grams) -> tuple[Indices, Indices, Indices]:
+    """Return the start, end and hashed index of every run of words; the NUL that ends a window parts words."""
     spans = np.array([match.span() for match in _WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
     codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
     words = _RunHashes(codes.astype(np.uint64)).of(spans[:, 0], spans[:, 1])
     is_end = codes[spans[:, 0]] == 0
     ends_of_windows = np.concatenate(([0], np.cumsum(is_end)))
     runs = _RunHashes(words)
-    places, hashes = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
+    found, hashes = [np.zeros((2, 0), np.int64)], [np.zeros(0, np.uint64)]
     for order in grams.orders:
-        starts = np.arange(max(0, len(words) - order + 1))
-        starts = starts[ends_of_windows[starts + order] == ends_of_windows[starts]]
-        places.append(spans[starts, 0])
-        hashes.append(_mixed(runs.of(starts, starts + order), 50 + order, grams.bits))
-    return np.concatenate(places), np.concatenate(hashes).astype(np.int64)
+        first = np.arange(max(0, len(words) - order + 1))
+        first = first[ends_of_windows[first + order] == ends_of_windows[first]]
+        found.append(np.stack((spans[first, 0], spans[first + order - 1, 1])))
+        hashes.append(_mixed(runs.of(first, first + order), 50 + order, grams.bits))
+    starts, ends = np.concatenate(found, axis=1)
+    return starts, ends, np.concatenate(hashes).astype(np.int64)
+
+
+def gram_places(window: str, grams: Grams) -> tuple[Indices, Indices, Indices]:
+    """Return where the n-grams of one window are: starts, ends and indices as :func:`gram_indices` has them.
+
+    Every occurrence of an n-gram is there, unlike in :func:`gram_indices`. Of a pair of characters with a gap the range
+    holds the gap too.
+    """
+    return (_word_hashes if grams.kind == "word" else _character_hashes)(f"{window}\0", grams)
 
 
 def gram_indices(windows: Sequence[str], grams: Grams) -> tuple[Indices, Indices]:
@@ -170,7 +181,7 @@ def gram_indices(windows: Sequence[str], grams: Grams) -> tuple[Indices, Indices
     is on integers, so a window gives the same indices on every machine and in every batch.
     """
     text = "".join(f"{window}\0" for window in windows)
-    places, hashes = (_word_hashes if grams.kind == "word" else _character_hashes)(text, grams)
+    places, _, hashes = (_word_hashes if grams.kind == "word" else _character_hashes)(text, grams)
     owners = np.repeat(np.arange(len(windows)), [len(window) + 1 for window in windows])
     keys = np.sort(owners[places] << grams.bits | hashes)
     keys = keys[np.diff(keys, prepend=-1) > 0]

@@ -16,10 +16,22 @@ from safetensors.numpy import load as load_tensors
 
 from guard.canonical import canonicalize
 from guard.errors import ConfigError, FilterError
-from guard.filters.grams import HAN, Grams, gram_indices, text_windows
+from guard.filters.grams import HAN, Grams, gram_indices, gram_places, text_windows
+from guard.filters.windows import window_starts
+from guard.offsets import Canonical, edited, same_length
 from guard.schema import Scores
 
-__all__ = ["FEWEST_GRAMS", "SHIPPED_WEIGHTS", "Head", "Language", "NgramFilter", "prepare", "windows_in"]
+__all__ = [
+    "FEWEST_GRAMS",
+    "SHIPPED_WEIGHTS",
+    "Evidence",
+    "Head",
+    "Language",
+    "NgramFilter",
+    "prepare",
+    "prepared_form",
+    "windows_in",
+]
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "ngram"
 """Folder of the weights that ship with the package, beside their figures."""
@@ -62,6 +74,23 @@ def prepare(text: str, language: Language, *, variants: Mapping[int, int] | None
     plain = canonicalize(text).text.replace("\0", " ").translate(_PLAIN)
     plain = plain.translate(variants or {}) if language == "zh" else _HAN_RUN.sub(" ", plain)
     return f" {_SPACES.sub(' ', plain.lower()).strip()} "
+
+
+def prepared_form(text: str, language: Language, *, variants: Mapping[int, int] | None = None) -> Canonical:
+    """Return :func:`prepare` of a text with its way back to the original, for the one text that is explained."""
+    form = canonicalize(text)
+    plain = form.text.replace("\0", " ").translate(_PLAIN)
+    form = same_length(form, plain.translate(variants or {}) if language == "zh" else plain)
+    if language == "en":
+        form = edited(form, [(run.start(), run.end(), " ") for run in _HAN_RUN.finditer(form.text)])
+    # Some letters are longer in lower case, and what is lowered depends on the neighbours of one (the final sigma).
+    form = edited(form, [(at, at + 1, char.lower()) for at, char in enumerate(form.text) if len(char.lower()) > 1])
+    form = same_length(form, form.text.lower())
+    form = edited(form, [(gap.start(), gap.end(), " ") for gap in _SPACES.finditer(form.text)])
+    inner = form.text.strip()
+    start = form.text.index(inner)
+    end = len(form.text)
+    return edited(form, [(0, start, " "), (start + len(inner), end, " ")])
 
 
 def windows_in(text: str, language: Language, *, size: int, stride: int) -> list[str]:
@@ -122,6 +151,41 @@ class Head:
             sums = squares[bounds[1:]] - squares[bounds[:-1]]  # of integers, hence exact in any batch
             logits += sums * scale / np.sqrt(np.maximum(np.diff(bounds), FEWEST_GRAMS))[:, None]
         return logits
+
+    def sums(self, window: str, column: int) -> list[tuple[tuple[int, int], float]]:
+        """Return the ranges of the n-grams of one window and what each adds to a category's logit.
+
+        An n-gram counts once however often it occurs: its weight is shared out over its occurrences.
+        """
+        found = []
+        for grams, weights, scale in self.blocks:
+            starts, ends, indices = gram_places(window, grams)
+            distinct, which, counts = np.unique(indices, return_inverse=True, return_counts=True)
+            quantised = weights[distinct, column].astype(np.int64)
+            norm = np.sqrt(max(len(distinct), FEWEST_GRAMS))
+            values = quantised * abs(quantised) * scale[column] / norm / counts
+            ranges = zip(starts.tolist(), ends.tolist(), strict=True)
+            found += list(zip(ranges, values[which].tolist(), strict=True))
+        return found
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the log-odds of a linear model is the sum of.
+
+    Parameters
+    ----------
+    number : float
+        The log-odds.
+    baseline : float
+        Of nothing: the bias.
+    terms : tuple of ((int, int), float)
+        Ranges of the original text and what each adds. They overlap, and sum to ``number - baseline``.
+    """
+
+    number: float
+    baseline: float
+    terms: tuple[tuple[tuple[int, int], float], ...]
 
 
 class NgramFilter:
@@ -244,6 +308,38 @@ class NgramFilter:
         except Exception as error:
             raise FilterError(f"filter {self._name}: cannot score {len(items)} items ({error})") from error
         return scores
+
+    def evidence(self, text: str, category: str) -> Evidence | None:
+        """Return what the window that decides a category's score is the sum of, exactly.
+
+        Parameters
+        ----------
+        text : str
+        category : str
+
+        Returns
+        -------
+        Evidence or None
+            None where nothing is in a language that has a head for the category; the score is then 0.
+        """
+        found = [
+            evidence
+            for head in self._heads
+            if category in head.categories
+            for evidence in self._evidence_of(head, text, head.categories.index(category))
+        ]
+        return max(found, key=lambda one: one.number, default=None)
+
+    def _evidence_of(self, head: Head, text: str, column: int) -> Iterator[Evidence]:
+        """Yield what each window of a text is the sum of, those in which nothing is in the language left out."""
+        form = prepared_form(text, head.language, variants=self._variants)
+        for start in window_starts(len(form.text), size=head.size, stride=head.stride):
+            window = form.text[start : start + head.size]
+            if _holds(window, head.language):
+                sums = head.sums(window, column)
+                spans = tuple((form.span(start + left, start + right), value) for (left, right), value in sums)
+                bias = float(head.bias[column])
+                yield Evidence(bias + sum(value for _, value in sums), bias, spans)
 
     def _scores_of(self, head: Head, items: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return the scores of one language's head; 0 where nothing is in that language."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from guard.canonical import canonicalize
+from guard.canonical import Canonical, canonicalize
 from guard.errors import ConfigError, FilterError
 from guard.filters.checkpoint import (
     Checkpoint,
@@ -25,7 +26,10 @@ from guard.filters.checkpoint import (
     settings_digest,
     special_frame,
 )
-from guard.filters.windows import window_token_ids
+from guard.filters.embedded_classifier import EmbeddedClassifier, vocabulary_of
+from guard.filters.label_columns import LabelColumns
+from guard.filters.windows import TokenWindow, window_starts, window_token_ids
+from guard.offsets import edited
 from guard.schema import Scores
 
 __all__ = ["Scoring", "TransformerFilter", "category_name", "read_labels"]
@@ -54,25 +58,6 @@ def category_name(label: str) -> str:
     return re.sub(r"[^0-9a-z]+", "_", spaced.lower()).strip("_")
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Which logits make which category."""
-
-    categories: tuple[str, ...]
-    members: tuple[tuple[int, ...], ...]
-    scoring: Literal["softmax", "sigmoid"]
-
-    def scores(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Turn logits of shape (n, n_labels) into scores of shape (n, n_categories)."""
-        if self.scoring == "sigmoid":
-            each = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
-            return np.stack([each[:, list(members)].max(axis=1) for members in self.members], axis=1)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        each = powers / powers.sum(axis=1, keepdims=True)
-        # The labels exclude each other, so the probability of any of them is their sum.
-        return np.stack([each[:, list(members)].sum(axis=1) for members in self.members], axis=1).clip(0, 1)
-
-
 def read_labels(
     id2label: Mapping[int, str],
     *,
@@ -80,7 +65,7 @@ def read_labels(
     labels: Mapping[str, str] | None = None,
     category: str = "unsafe",
     scoring: Scoring = "auto",
-) -> _Columns:
+) -> LabelColumns:
     """Read from a model's labels which categories it scores.
 
     Parameters
@@ -98,7 +83,7 @@ def read_labels(
 
     Returns
     -------
-    _Columns
+    LabelColumns
         Without benign labels (``SAFE``, ``neutral``, ``non-toxic`` ...), which no policy could use.
 
     Raises
@@ -123,7 +108,7 @@ def read_labels(
     if labels is None and any(len(indices) > 1 for indices in members.values()):
         raise ConfigError(f"labels {', '.join(names)} are not distinct in lower snake case; give labels={{...}}")
     resolved = _scoring(scoring, problem_type, len(names))
-    return _Columns(tuple(members), tuple(tuple(indices) for indices in members.values()), resolved)
+    return LabelColumns(tuple(members), tuple(tuple(indices) for indices in members.values()), resolved)
 
 
 def _given(names: Sequence[str], labels: Mapping[str, str]) -> list[tuple[int, str]]:
@@ -178,7 +163,7 @@ class TransformerFilter:
     Parameters
     ----------
     checkpoint : Checkpoint
-    columns : _Columns
+    columns : LabelColumns
         Of :func:`read_labels`.
     window : int or None
         Most tokens of a window, special tokens included; None takes what the model takes, at most 512, since a short
@@ -203,7 +188,7 @@ class TransformerFilter:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, columns: _Columns, *, window: int | None = None, token_budget: int = 8192
+        self, checkpoint: Checkpoint, columns: LabelColumns, *, window: int | None = None, token_budget: int = 8192
     ) -> None:
         self._model, self._columns = checkpoint.model, columns
         self._encoder = Encoder(checkpoint.tokenizer, name=f"transformer:{checkpoint.source}")
@@ -212,6 +197,7 @@ class TransformerFilter:
         self._longest = _window_size(checkpoint, window, n_special=len(self._before) + len(self._after))
         self._breaks_runs = _hides_long_words(checkpoint.tokenizer, self._encoder)
         self._token_budget = token_budget
+        self._checkpoint = checkpoint
         settings = [columns.categories, columns.members, columns.scoring, self._longest, str(self._model.dtype)]
         self._name = f"transformer@{settings_digest(checkpoint, settings)}"
 
@@ -304,13 +290,59 @@ class TransformerFilter:
             raise FilterError(f"filter {self._name} raised {type(error).__name__}: {error}") from error
         return scores.astype(np.float32)
 
+    @functools.cached_property
+    def _embedded(self) -> EmbeddedClassifier:
+        return EmbeddedClassifier(self._model, name=self._name)
+
+    @property
+    def word_embeddings(self) -> Tensor:
+        """float, shape (vocabulary size, hidden): what a token id stands for in :meth:`logits_of`."""
+        return self._embedded.word_embeddings
+
+    @functools.cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The token of each id, as the tokenizer writes it."""
+        return vocabulary_of(self._checkpoint)
+
+    def token_windows(self, items: Sequence[str]) -> list[TokenWindow]:
+        """Return the windows that :meth:`score_batch` reads, in the order of the texts, with offsets into these."""
+        before, after = [(0, 0)] * len(self._before), [(0, 0)] * len(self._after)
+        found = []
+        for owner, item in enumerate(items):
+            form = self._form(item)
+            ids, ranges = self._encoder.plain([form.text])[0], self._encoder.offsets(form.text)
+            offsets = [form.span(*range_) for range_ in ranges]
+            for start in window_starts(len(ids), size=self._size, stride=self._stride):
+                places = range(start, min(start + self._size, len(ids)))
+                inner = [ids[place] for place in places]
+                whole = (*self._before, *inner, *self._after) or (self._pad,)
+                kept = (*[-1] * len(before), *places, *[-1] * len(after)) or (-1,)
+                at = (*before, *(offsets[place] for place in places), *after) or ((0, 0),)
+                found.append(TokenWindow(owner, whole, kept, at))
+        return found
+
+    def logits_of(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Return the log-odds of each category, shape (n, n_categories), of word embeddings under a bool mask."""
+        return self._columns.log_odds(self._embedded.logits(words, mask))
+
+    @property
+    def _size(self) -> int:
+        return self._longest - len(self._before) - len(self._after)
+
+    @property
+    def _stride(self) -> int:
+        return max(1, self._size - self._size // _OVERLAP)
+
+    def _form(self, item: str) -> Canonical:
+        """Return what the tokenizer is given, with its way back to the text."""
+        form = canonicalize(item)
+        edits = [(run.end(), run.end(), " ") for run in _WORD_LIMIT.finditer(form.text)] if self._breaks_runs else []
+        return edited(form, edits)
+
     def _windows(self, items: Sequence[str]) -> tuple[list[int], list[list[int]]]:
         """Token windows of all texts, with special tokens, and the text that each belongs to."""
-        texts = [canonicalize(item).text for item in items]
-        if self._breaks_runs:
-            texts = [_WORD_LIMIT.sub(r"\1 ", text) for text in texts]
-        size = self._longest - len(self._before) - len(self._after)
-        stride = max(1, size - size // _OVERLAP)
+        texts = [self._form(item).text for item in items]
+        size, stride = self._size, self._stride
         owners, windows = [], []
         for owner, ids in enumerate(self._encoder.plain(texts)):
             for window in window_token_ids(ids, size=size, stride=stride):

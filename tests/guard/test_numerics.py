@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from guard.filters import encoder
+from guard.filters import encoder_weights
 from guard.numerics import has_tiles
 
 
@@ -38,5 +38,5 @@ def test_encoder_computes_in_bfloat16_only_where_a_row_does_not_depend_on_its_ba
     monkeypatch: pytest.MonkeyPatch, tiles: bool, dtype: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
-    monkeypatch.setattr(encoder, "has_tiles", lambda: tiles)
-    assert encoder._dtype("auto", torch.device("cpu")) is dtype
+    monkeypatch.setattr(encoder_weights, "has_tiles", lambda: tiles)
+    assert encoder_weights.dtype_of("auto", torch.device("cpu")) is dtype

@@ -21,7 +21,7 @@ from guard.filters.windows import TokenWindow
 
 __all__ = ["Baseline", "EmbeddedModel", "Row", "Window"]
 
-Baseline = Literal["mask", "pad", "zero"]
+Baseline = Literal["auto", "mask", "pad", "zero"]
 
 _NAMES = {"mask": ("[MASK]", "<mask>"), "pad": ("[PAD]", "<pad>", "<|pad|>", "</s>", "<|endoftext|>")}
 _TOKEN_BUDGET = 2048
@@ -65,9 +65,9 @@ class EmbeddedModel:
         In float32 or wider where gradients are asked for.
     column : int
         Of ``model.logits_of``.
-    baseline : {"mask", "pad", "zero"}
-        What stands in place of a token that is not there: the embedding of the mask or of padding, or zeros. Special
-        tokens always stay.
+    baseline : {"auto", "mask", "pad", "zero"}
+        What stands in place of a token that is not there: the embedding of the mask or of padding, or zeros. ``auto``
+        is the first of these that there is. Special tokens always stay.
     token_budget : int
         Most tokens of one pass.
 
@@ -83,7 +83,7 @@ class EmbeddedModel:
     """
 
     def __init__(
-        self, model: Differentiable, column: int, *, baseline: Baseline = "mask", token_budget: int = _TOKEN_BUDGET
+        self, model: Differentiable, column: int, *, baseline: Baseline = "auto", token_budget: int = _TOKEN_BUDGET
     ) -> None:
         self._model, self._column, self._token_budget = model, column, token_budget
         self._nothing = _nothing(model, baseline)
@@ -174,16 +174,16 @@ class EmbeddedModel:
 
 def _nothing(model: Differentiable, baseline: Baseline) -> Tensor:
     """Return the embedding of a token that is not there, shape (hidden,)."""
-    table = model.word_embeddings.detach()
-    if baseline == "zero":
-        return torch.zeros_like(table[0])
     if baseline not in get_args(Baseline):
         raise ConfigError(f"baseline {baseline!r} is unknown; give one of {', '.join(get_args(Baseline))}")
-    vocabulary = model.vocabulary
-    named = [vocabulary.index(name) for name in _NAMES[baseline] if name in vocabulary]
-    if not named:
+    table, vocabulary = model.word_embeddings.detach(), model.vocabulary
+    for kind in ("mask", "pad") if baseline == "auto" else (baseline,):
+        named = [vocabulary.index(name) for name in _NAMES.get(kind, ()) if name in vocabulary]
+        if named:
+            return table[named[0]].clone()
+    if baseline in _NAMES:
         raise ConfigError(f"baseline {baseline!r}: the vocabulary has no {' or '.join(_NAMES[baseline])}; give zero")
-    return table[named[0]].clone()
+    return torch.zeros_like(table[0])
 
 
 def _whole(windows: Sequence[Window], at: int) -> Row:

@@ -1,7 +1,8 @@
-"""The parts that an explanation values: tokens, or words with what stands between them, in ranges of the original text."""
+"""The parts that an explanation values: tokens, or words and the marks between them, as ranges of the original text."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def text_parts(text: str) -> list[Range]:
         if word is not None and word[0] < end:
             edges = sorted({start, *word, end})
             word = next(inner, None)
-        for left, right in zip(edges, edges[1:], strict=False):
+        for left, right in itertools.pairwise(edges):
             found += _split_han(text, left, right)
     return found
 
@@ -88,7 +89,7 @@ def _split_han(text: str, start: int, end: int) -> list[Range]:
     for match in _HAN.finditer(text, start, end):
         edges |= {match.start(), match.end()}
     ordered = sorted(edges)
-    return list(zip(ordered, ordered[1:], strict=False))
+    return list(itertools.pairwise(ordered))
 
 
 def parts_of_tokens(text: str, offsets: Sequence[Range], inner: npt.NDArray[np.bool_], unit: Unit) -> Parts:

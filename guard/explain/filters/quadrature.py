@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 Rule = Literal["gauss-legendre", "riemann-left", "riemann-middle", "riemann-right", "riemann-trapezoid"]
 
-NESTED_SIZES = (9, 13, 17, 21, 25, 33, 41, 49, 65, 97, 129)
+NESTED_SIZES = (9, 17, 33, 65, 129)
 """How many points the stages of the nested rule have; each holds all points of the one before."""
 
 _FINEST = 128
@@ -69,30 +69,21 @@ def nested_points() -> Floats:
 
     Notes
     -----
-    Points of Clenshaw and Curtis 1960, "A method for numerical integration on an automatic computer", from coarse to
-    fine: with 9, 17, 33, 65 or 129 of them it is their rule. In between, those new on the next level are taken in an
-    order that spreads them and keeps them in pairs about the middle (the R-Leja sequence of Calvi and Phung 2011, "On
-    the Lebesgue constant of Leja sequences", whose interpolation stays tame at every size). Nothing is computed twice.
+    Those of Clenshaw and Curtis 1960, "A method for numerical integration on an automatic computer", from coarse to
+    fine: the first 9, 17, 33, 65 and 129 are their rule with so many points, so nothing is computed twice. On the
+    shipped filter 17 of them leave the gap of 16 points of Gauss and Legendre (``docs/design/explain.md``); sizes in
+    between bring nothing over the smaller one.
     """
     order, level = [0, _FINEST], _FINEST
     while level > 1:
-        new = range(level // 2, _FINEST, level)
-        order += [at for at in sorted(new, key=lambda place: (_spread(place, level), place)) if at not in order]
+        order += range(level // 2, _FINEST, level)
         level //= 2
     return (1 - np.cos(np.pi * np.array(order) / _FINEST)) / 2
 
 
-def _spread(place: int, level: int) -> int:
-    """Return when a point of a level is due: by its place read bit by bit from the right, with its mirror image."""
-    n_new = _FINEST // level
-    index = min(place, _FINEST - place) // level
-    width = max(1, (max(1, n_new // 2) - 1).bit_length())
-    return int(f"{index:0{width}b}"[::-1], 2)
-
-
 @functools.cache
 def nested_weights(n: int) -> Floats:
-    """Return the weights of the first `n` nested points: exact for polynomials of degree n - 1, by their moments.
+    """Return the weights of the first `n` nested points, by the moments that they have to meet.
 
     Parameters
     ----------
@@ -102,9 +93,11 @@ def nested_weights(n: int) -> Floats:
     Returns
     -------
     ndarray
-        float64, shape (n,), summing to 1.
+        float64, shape (n,), positive, summing to 1.
     """
     points = 2 * nested_points()[:n] - 1
     degrees = np.arange(n)
+    # Chebyshev polynomials integrate to 2 / (1 - k^2) over [-1, 1] at even degrees, and to 0 at odd ones.
     moments = np.where(degrees % 2 == 0, 1 / (1 - np.where(degrees % 2 == 0, degrees, 0.0) ** 2), 0.0)
-    return np.linalg.solve(np.polynomial.chebyshev.chebvander(points, n - 1).T, moments)
+    weights: Floats = np.linalg.solve(np.polynomial.chebyshev.chebvander(points, n - 1).T, moments)
+    return weights

@@ -27,7 +27,7 @@ class Commands(click.Group):
             click.echo(f"assay: {one_line(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            hint = "; it goes on with --resume" if ctx.invoked_subcommand in ("attack", "audit") else ""
+            hint = "; it goes on with --resume" if ctx.invoked_subcommand in ("attack", "audit", "finetune") else ""
             click.echo(f"assay: interrupted{hint}", err=True)
             ctx.exit(130)
         except (click.ClickException, click.exceptions.Exit, click.Abort):

@@ -49,6 +49,15 @@ class Bars:
         self._progress.update(self._known[name], completed=done)
 
     @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the bars away while something else is printed."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
+
+    @contextmanager
     def busy(self, what: str) -> Iterator[None]:
         """Show that something of unknown length is going on."""
         task = self._progress.add_task(what, total=None)

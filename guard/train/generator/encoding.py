@@ -80,7 +80,13 @@ def encode_text(
 
 
 def encode_dialogue(
-    tokenizer: Any, turns: Sequence[Turn], *, most: int, unit: str = "", answers_only: bool = True
+    tokenizer: Any,
+    turns: Sequence[Turn],
+    *,
+    most: int,
+    unit: str = "",
+    answers_only: bool = True,
+    templated: bool = True,
 ) -> Encoded:
     """Encode a dialogue in the model's own template, or turn by turn where it has none.
 
@@ -93,6 +99,8 @@ def encode_dialogue(
     unit : str
     answers_only : bool
         Learn the assistant's turns and not the others.
+    templated : bool
+        False stands turns line by line, whatever template the model has.
 
     Raises
     ------
@@ -100,7 +108,7 @@ def encode_dialogue(
         The template refuses the order of the turns.
     """
     ids, learnt = [], list[bool]()
-    for text, is_answer in _pieces(tokenizer, turns):
+    for text, is_answer in _pieces(tokenizer, turns, templated=templated):
         part = _ids(tokenizer, text)
         if is_answer and tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in part:
             part.append(tokenizer.eos_token_id)
@@ -117,15 +125,15 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer(text.encode("utf-8", "replace").decode(), add_special_tokens=False)["input_ids"])
 
 
-def _pieces(tokenizer: Any, turns: Sequence[Turn]) -> list[tuple[str, bool]]:
+def _pieces(tokenizer: Any, turns: Sequence[Turn], *, templated: bool) -> list[tuple[str, bool]]:
     """Split a rendered dialogue into what is read and the answers, each with the mark that ends it.
 
     A template that renders the beginning of a dialogue otherwise than the whole of it, as those do that leave out
     earlier thoughts, allows only the last answer to be told apart.
     """
     messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-    if not getattr(tokenizer, "chat_template", None):
-        return [(_untemplated(turn, last=turn is turns[-1]), turn.role == "assistant") for turn in turns]
+    if not templated or not getattr(tokenizer, "chat_template", None):
+        return [(_untemplated(turn), turn.role == "assistant") for turn in turns]
     found, done = [], ""
     for index, turn in enumerate(turns):
         if turn.role != "assistant":
@@ -161,5 +169,5 @@ def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, str]], *, ask: boo
         ) from error
 
 
-def _untemplated(turn: Turn, *, last: bool) -> str:
+def _untemplated(turn: Turn) -> str:
     return turn.content if turn.role == "assistant" else f"{turn.content}\n"

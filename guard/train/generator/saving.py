@@ -1,4 +1,4 @@
-"""What hardening leaves behind: the updates by themselves, and a whole model that plain Transformers opens."""
+"""What training leaves behind: the updates by themselves, and a whole model that plain Transformers opens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from guard import cache
 from guard.errors import ConfigError, OutputError
 from guard.train.generator.adapter import Adapted
 
-__all__ = ["ADAPTER", "MERGED", "merged_model", "require_free", "save"]
+__all__ = ["ADAPTER", "MERGED", "merged_model", "require_free", "save", "write_beside", "write_merged"]
 
 ADAPTER, MERGED = "adapter", "model"
 """Folders inside the one that is written."""
@@ -41,17 +41,37 @@ def merged_model(adapted: Adapted) -> Any:
     wrapped = copy.deepcopy(adapted.wrapped)
     for module in wrapped.modules():
         if hasattr(module, "lora_A") and hasattr(module, "get_base_layer"):
-            weight = module.get_base_layer().weight
             with torch.no_grad():
-                for name in module.active_adapters:
-                    summed = weight.float() + module.get_delta_weight(name).float()
-                    weight.copy_(summed.to(weight.dtype))
+                _add_update(module)
     merged = wrapped.unload()
     merged.set_attn_implementation(adapted.attention)
     return merged
 
 
-def save(adapted: Adapted, tokenizer: Any, out: Path, *, base: Path, card: str, record: Mapping[str, object]) -> None:
+def _add_update(module: Any) -> None:
+    """Add the update of a layer into its weight."""
+    weight = module.get_base_layer().weight
+    for name in module.active_adapters:
+        summed = weight.float() + module.get_delta_weight(name).float()
+        lengths = getattr(module, "lora_magnitude_vector", {})
+        if name in lengths:
+            # DoRA (Liu et al. 2024, arXiv 2402.09353, equation 5): each output's weights get the learnt length.
+            transposed = bool(getattr(module, "fan_in_fan_out", False))
+            length = lengths[name].weight.float() / summed.norm(dim=0 if transposed else 1)
+            summed = summed * (length[None, :] if transposed else length[:, None])
+        weight.copy_(summed.to(weight.dtype))
+
+
+def save(
+    adapted: Adapted,
+    tokenizer: Any,
+    out: Path,
+    *,
+    base: Path,
+    card: str,
+    record: Mapping[str, object],
+    record_name: str = "hardening.json",
+) -> None:
     """Write the updates and the merged model, with their card; the folder is there whole or not at all.
 
     Parameters
@@ -65,7 +85,9 @@ def save(adapted: Adapted, tokenizer: Any, out: Path, *, base: Path, card: str, 
     card : str
         Markdown, written beside both.
     record : mapping of str to object
-        Written as ``hardening.json``.
+        Written as JSON.
+    record_name : str
+        Of its file.
 
     Raises
     ------
@@ -78,7 +100,11 @@ def save(adapted: Adapted, tokenizer: Any, out: Path, *, base: Path, card: str, 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with cache.staging(out.parent) as staged:
-            _write(adapted, tokenizer, staged / "all", base=base, card=card, record=record)
+            folder = staged / "all"
+            adapted.wrapped.save_pretrained(str(folder / ADAPTER), safe_serialization=True)
+            write_merged(merged_model(adapted), tokenizer, folder / MERGED, base=base)
+            for place in (folder / ADAPTER, folder / MERGED):
+                write_beside(place, card, record, record_name=record_name)
             if out.is_dir():
                 out.rmdir()
             cache.place(staged / "all", out)
@@ -86,18 +112,27 @@ def save(adapted: Adapted, tokenizer: Any, out: Path, *, base: Path, card: str, 
         raise OutputError(f"cannot write {out} ({error.strerror}): make room, or name another folder") from error
 
 
-def _write(
-    adapted: Adapted, tokenizer: Any, folder: Path, *, base: Path, card: str, record: Mapping[str, object]
-) -> None:
+def write_merged(model: Any, tokenizer: Any, folder: Path, *, base: Path) -> None:
+    """Write a whole model that plain Transformers opens.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+    tokenizer : transformers.PreTrainedTokenizerBase
+    folder : pathlib.Path
+    base : pathlib.Path
+        The folder of the original, whose tokenizer, template and configuration files are taken over byte by byte.
+    """
+    model.save_pretrained(str(folder), safe_serialization=True)
+    tokenizer.save_pretrained(str(folder))
+    _take_over(base, folder)
+
+
+def write_beside(folder: Path, card: str, record: Mapping[str, object], *, record_name: str) -> None:
+    """Write a card and a record beside a model."""
     content = json.dumps(record, ensure_ascii=False, indent=2) + "\n"
-    adapted.wrapped.save_pretrained(str(folder / ADAPTER), safe_serialization=True)
-    model = merged_model(adapted)
-    model.save_pretrained(str(folder / MERGED), safe_serialization=True)
-    tokenizer.save_pretrained(str(folder / MERGED))
-    _take_over(base, folder / MERGED)
-    for place in (folder / ADAPTER, folder / MERGED):
-        (place / "README.md").write_text(card, encoding="utf-8")
-        (place / "hardening.json").write_text(content, encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    (folder / record_name).write_text(content, encoding="utf-8")
 
 
 _TAKEN = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "chat_template*", "vocab*", "merges.txt",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -17,7 +17,7 @@ from guard.train.generator.token_rows import LanguageBatch, TokenRow, as_batch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["METHODS", "Method", "Tuned", "Tuning", "prepare"]
+__all__ = ["METHODS", "Method", "Tuned", "Tuning", "packing_separates", "prepare"]
 
 Method = Literal["lora", "dora", "prompt", "full"]
 
@@ -107,6 +107,18 @@ class Tuned(Adapted):
             if self._plain_head:
                 return token_nats(hidden, head.weight, labels, getattr(head, "bias", None))
             return torch.nn.functional.cross_entropy(hidden, labels, reduction="none")
+
+    def next_ids(self, rows: Sequence[Sequence[int]], *, pad_id: int) -> list[int]:
+        """Return the likeliest id behind each row of ids."""
+        import torch
+
+        whole = [TokenRow((*row, pad_id), (*[False] * len(row), True)) for row in rows]
+        batch = as_batch([[row] for row in whole], pad_id=pad_id, device=self.model.device)
+        with torch.no_grad():
+            outputs, _ = self._predicting(batch)
+            head = self.model.get_output_embeddings()
+            logits = outputs if not self._plain_head else head(outputs)
+        return [int(chosen) for chosen in logits.argmax(-1)]
 
     def _predicting(self, batch: LanguageBatch) -> tuple[Tensor, Tensor]:
         """Return what predicts each learnt id, and the ids: hidden states, or logits where the head is not plain."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from evals.finetuning.checking import CheckLine
 from evals.finetuning.figures import figure_rows
 from evals.finetuning.result import FinetuneResult, base_of
+from evals.report.finetuned import cell
 from evals.report.markdown import prose
 
 __all__ = ["CHECK_HEAD", "FIGURE_HEAD", "card_text", "check_rows"]
@@ -84,5 +85,5 @@ def card_text(result: FinetuneResult, *, adapter: bool) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    cells = [" | ".join(prose(cell) or " " for cell in row) for row in (head, *rows)]
+    cells = [" | ".join(map(cell, row)) for row in (head, *rows)]
     return [f"| {cells[0]} |", f"|{' --- |' * len(head)}", *(f"| {row} |" for row in cells[1:]), ""]

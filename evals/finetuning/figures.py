@@ -70,15 +70,20 @@ class Perplexities:
     @property
     def sentence(self) -> str:
         """The verdict in words."""
-        if self.ratio.value is None or self.before.value is None or self.after.value is None:
-            return "Inconclusive: there is nothing to measure a perplexity on."
         word = {Outcome.PASS: "Pass", Outcome.FAIL: "Fail", Outcome.INCONCLUSIVE: "Inconclusive"}[self.outcome]
+        return f"{word}: {self.finding}"
+
+    @property
+    def finding(self) -> str:
+        """What was found, without the verdict."""
+        if self.ratio.value is None or self.before.value is None or self.after.value is None:
+            return "there is nothing to measure a perplexity on."
         change, ends = self.ratio.value - 1, ""
         if self.ratio.interval is not None:
             low, high = (end - 1 for end in self.ratio.interval)
             ends = f", 95% interval {low:+.1%} to {high:+.1%}"
         return (
-            f"{word}: perplexity on held-out rows went from {self.before.value:.2f} to {self.after.value:.2f}"
+            f"perplexity on held-out rows went from {self.before.value:.2f} to {self.after.value:.2f}"
             f" ({change:+.1%}{ends}, {self.ratio.n} units)."
         )
 

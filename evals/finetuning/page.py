@@ -55,7 +55,7 @@ def page_of(result: FinetuneResult, curves: Path) -> Finetuned:
     return Finetuned(
         f"{Path(result.name).name} fine-tuned",
         found.outcome,
-        found.sentence,
+        found.finding[:1].upper() + found.finding[1:],
         [FIGURE_HEAD, *figure_rows(found)],
         [CHECK_HEAD, *check_rows(result.checked.lines)],
         _courses(curves, result.progress.best_step),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,9 @@ from evals.report.markdown import prose
 from evals.report.wording import OUTCOMES
 from evals.schema import Outcome
 
-__all__ = ["Course", "Finetuned", "Shown", "finetuned_markdown"]
+__all__ = ["Course", "Finetuned", "Shown", "cell", "finetuned_markdown"]
+
+_FIGURE = re.compile(r"[-+]?\d[\d.,e+-]*(?: \[[\d.,e+ -]+\])?")
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,11 @@ def finetuned_markdown(page: Finetuned) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def cell(text: str) -> str:
+    """Return text as a cell of a Markdown table; a figure stays as it is."""
+    return text if _FIGURE.fullmatch(text) else prose(text) or " "
+
+
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    shown = ["| " + " | ".join(prose(cell) or " " for cell in row) + " |" for row in rows]
+    shown = ["| " + " | ".join(cell(one) for one in row) + " |" for row in rows]
     return [shown[0], "| " + " | ".join("---" for _ in rows[0]) + " |", *shown[1:]]

@@ -9,10 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from evals.explaining.explained import LEVELS, Explained, Trust, levels
+from evals.explaining.swaps import GroupEffect, disagreement
 from evals.report.visible import on_one_line, visible
 from guard.explain.generation.counterfactual import Counterfactual
 
-__all__ = ["marked", "show_explained"]
+__all__ = ["marked", "show_effects", "show_explained"]
 
 _MOST_WORDS = 12
 _RAISES = ("", "on #fbdcd8", "on #f5b5ad", "on #e97f73", "on #c9453a")
@@ -57,24 +58,24 @@ def show_explained(explained: Sequence[Explained], console: Console) -> None:
 
 def _show(explained: Explained, console: Console) -> None:
     found = explained.attribution
-    console.print(Text(f"{explained.title}: {found.category} by {explained.subject}", style="bold"))
+    console.print(Text(f"{explained.title}: {found.category} by {explained.subject}", style="bold"), soft_wrap=True)
     line = f"{found.number:.3f} {explained.unit}, with nothing {found.baseline:.3f}; method {found.method}"
     line += "" if found.gap is None else f", the values miss the difference by {found.gap:+.3f}"
-    console.print(Text(line))
+    console.print(Text(line), soft_wrap=True)
     for name, value in explained.facts:
-        console.print(Text(f"{name}: {on_one_line(value)}"))
+        console.print(Text(f"{name}: {on_one_line(value)}"), soft_wrap=True)
     console.print()
-    console.print(marked(explained, colour=console.is_terminal and console.color_system is not None))
+    console.print(marked(explained, colour=console.is_terminal and console.color_system is not None), soft_wrap=True)
     console.print()
     if found.parts:
         console.print(_table(explained))
     for figure in explained.trust:
-        console.print(Text(f"{figure.name}: {told(figure)}"))
+        console.print(Text(f"{figure.name}: {told(figure)}"), soft_wrap=True)
     if explained.counterfactual is not None:
         for line in edit_lines(explained.counterfactual):
-            console.print(Text(line))
+            console.print(Text(line), soft_wrap=True)
     for note in explained.notes:
-        console.print(Text(f"Note: {note}"))
+        console.print(Text(f"Note: {note}"), soft_wrap=True)
 
 
 def _table(explained: Explained) -> Table:
@@ -115,3 +116,32 @@ def edit_lines(edit: Counterfactual) -> list[str]:
         f"Least edit: {changes}",
         f"  {edit.before:.3f} -> {edit.after:.3f} around {edit.threshold:.3f}: {on_one_line(edit.edited)}",
     ]
+
+
+def show_effects(effects: Sequence[GroupEffect], console: Console) -> None:
+    """Print what a causal check found, a group a row."""
+    if not effects:
+        return
+    drawn = Table(box=None, pad_edge=False)
+    for name in ("group", "effect on the score", "verdict turns", "credited", "opposite", "texts"):
+        drawn.add_column(name, justify="left" if name == "group" else "right", overflow="fold")
+    for one in effects:
+        cells = [
+            f"{one.group} ({one.set_name})",
+            _figure(one.effect.value, one.effect.interval),
+            _figure(one.flips.value, one.flips.interval),
+            _figure(one.credited.value, one.credited.interval),
+            _figure(one.disagree.value, one.disagree.interval),
+            str(one.effect.n_prompts),
+        ]
+        drawn.add_row(*map(Text, cells))
+    console.print(drawn)
+    for one in effects:
+        if told := disagreement(one):
+            console.print(Text(f"{one.group} ({one.set_name}): attribution and exchange have {told}"), soft_wrap=True)
+
+
+def _figure(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None:
+        return "no data"
+    return f"{value:+.3f}" + ("" if interval is None else f" [{interval[0]:+.3f}, {interval[1]:+.3f}]")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 
@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 
 from guard.errors import ConfigError
+from guard.explain.filters.presence import Kept
+from guard.explain.filters.shapley import sampled_shapley
+from guard.explain.generation.erasure import Figure, erasure
 from guard.explain.generation.framing import FramedPrompt
 from guard.explain.generation.path import Node, Path, walk
 from guard.explain.generation.prompt_words import PromptWords, over_words
@@ -21,6 +24,8 @@ from guard.explain.schema import Attribution, Range, Values
 __all__ = ["METHODS", "LikelihoodExplainer", "Question"]
 
 _TOLERANCE = 0.02
+_NATS_ERROR = 0.1
+_MOST_PAIRS = 32
 _MOST_POINTS = 161
 _LEAST_POINTS = 17
 
@@ -84,6 +89,8 @@ class LikelihoodExplainer:
         Points of the path that may be asked for that; where they do not suffice, the gap says so.
     batch_size : int
         Rows that run together; no value depends on it.
+    seed : int
+        Of what is sampled: the orders of Shapley values, and the random words that :meth:`trust` compares with.
 
     Raises
     ------
@@ -109,6 +116,7 @@ class LikelihoodExplainer:
         tolerance: float = _TOLERANCE,
         most_points: int = _MOST_POINTS,
         batch_size: int = 16,
+        seed: int = 0,
     ) -> None:
         if method not in METHODS or most_points < _LEAST_POINTS:
             raise ConfigError(
@@ -116,7 +124,7 @@ class LikelihoodExplainer:
                 f" {_LEAST_POINTS} points"
             )
         self._box = WhiteBox(generator, batch_size=batch_size)
-        self._method, self._tolerance, self._most_points = method, tolerance, most_points
+        self._method, self._tolerance, self._most_points, self._seed = method, tolerance, most_points, seed
 
     @property
     def method(self) -> str:
@@ -147,6 +155,32 @@ class LikelihoodExplainer:
         asked = [self._asked(question) for question in questions]
         return METHODS[self._method](self, asked)
 
+    def trust(self, questions: Sequence[Question], found: Sequence[Attribution]) -> list[list[Figure]]:
+        """Measure how far each explanation can be trusted; see :func:`guard.explain.generation.erasure.erasure`.
+
+        Raises
+        ------
+        DataError, GeneratorError
+            As :meth:`explain`.
+        """
+        asked = [self._asked(question) for question in questions]
+        return [
+            erasure(one, partial(self._without, place), seed=self._seed)
+            for place, one in zip(asked, found, strict=True)
+        ]
+
+    def _without(self, one: _Asked, left_out: Sequence[Collection[int]]) -> Values:
+        """Return the number of a prompt without some of its words, for each set of them."""
+        return self._numbers([(one, places) for places in left_out])
+
+    def _numbers(self, wanted: Sequence[tuple[_Asked, Collection[int]]]) -> Values:
+        """Return the numbers of prompts without some of their words, in one go."""
+        rows, owners = list[Row](), list[int]()
+        for at, (one, places) in enumerate(wanted):
+            rows += (new := one.rows(self._box.frame(one.words.without(places)).ids))
+            owners += [at] * len(new)
+        return np.bincount(owners, weights=self._box.log_probabilities(rows), minlength=len(wanted)).astype(np.float64)
+
     def _asked(self, question: Question) -> _Asked:
         sides = [(question.output, 1.0, question.parts)]
         if question.against is not None:
@@ -160,20 +194,22 @@ class LikelihoodExplainer:
         return _Asked(question, words, self._box.frame(question.prompt), tuple(targets))
 
     def _leave_one_out(self, asked: Sequence[_Asked]) -> list[Attribution]:
-        """Score every prompt whole, without each of its words, and without all of them, in one go."""
-        rows: list[Row] = []
-        for one in asked:
-            n = len(one.words.ranges)
-            texts = [one.words.without(places) for places in (range(n), *([at] for at in range(n)))]
-            frames = [one.framed, *map(self._box.frame, texts)]
-            rows += [row for framed in frames for row in one.rows(framed.ids)]
-        numbers, found, at = self._box.log_probabilities(rows), [], 0
-        for one in asked:
-            n, sides = len(one.words.ranges) + 2, one.n_sides
-            own = numbers[at : at + n * sides].reshape(n, sides).sum(axis=1)
-            at += n * sides
-            found.append(self._attribution(one, own[0] - own[2:], own[0], own[1], n_rows=n * sides))
+        """Score every prompt whole, without all of its words, and without each of them, in one go."""
+        places = [[(), range(n), *([at] for at in range(n))] for n in (len(one.words.ranges) for one in asked)]
+        numbers = self._numbers([(one, left) for one, own in zip(asked, places, strict=True) for left in own])
+        found, at = [], 0
+        for one, own in zip(asked, places, strict=True):
+            here = numbers[at : at + len(own)]
+            at += len(own)
+            n_rows = len(own) * one.n_sides
+            found.append(self._attribution(one, here[0] - here[2:], here[0], here[1], n_rows=n_rows))
         return found
+
+    def _shapley(self, asked: Sequence[_Asked]) -> list[Attribution]:
+        presence = _PromptPresence(asked, self._numbers)
+        texts = [one.question.prompt for one in asked]
+        found = sampled_shapley(presence, texts, "", error=_NATS_ERROR, most_pairs=_MOST_PAIRS, seed=self._seed)
+        return [replace(got, category=one.question.about) for got, one in zip(found, asked, strict=True)]
 
     def _gradient_x_input(self, asked: Sequence[_Asked]) -> list[Attribution]:
         paths = [self._path(one, torch.zeros_like(self._box.word_embeddings[0])) for one in asked]
@@ -241,11 +277,30 @@ def _moving(one: _Asked) -> Tensor:
     return torch.tensor([bool(over_words(one.words.ranges, [range_], ones).any()) for range_ in one.framed.ranges])
 
 
+class _PromptPresence:
+    """Prompts of which some words are there, as Shapley values ask for them."""
+
+    def __init__(
+        self, asked: Sequence[_Asked], numbers: Callable[[Sequence[tuple[_Asked, Collection[int]]]], Values]
+    ) -> None:
+        self._asked, self._numbers = asked, numbers
+
+    @property
+    def ranges(self) -> Sequence[tuple[Range, ...]]:
+        """The words of every prompt."""
+        return [one.words.ranges for one in self._asked]
+
+    def numbers(self, questions: Sequence[Kept]) -> Values:
+        """Return the number of each prompt without the words that are not there."""
+        return self._numbers([(self._asked[one.text], np.flatnonzero(~one.parts).tolist()) for one in questions])
+
+
 METHODS: Mapping[str, Callable[[LikelihoodExplainer, Sequence[_Asked]], list[Attribution]]] = MappingProxyType(
     {
         "leave-one-out": LikelihoodExplainer._leave_one_out,
         "gradient-x-input": LikelihoodExplainer._gradient_x_input,
         "integrated-gradients": LikelihoodExplainer._integrated,
+        "shapley": LikelihoodExplainer._shapley,
     }
 )
 """The methods by their names, as people write them."""

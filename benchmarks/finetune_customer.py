@@ -1,13 +1,14 @@
 """A small chat model fine-tuned on 5,000 rows of customer service: perplexity before and after, time, and a kill.
 
 ``assay finetune`` on the embedded SmolLM2-135M-Instruct with its defaults, as a user would call it. The bars:
-perplexity on held-out rows falls by at least 30% in under 30 minutes on 2 cores; a run that was killed (SIGKILL, halfway) and
-resumed ends with the same weights, bit by bit; the result loads with plain Transformers and audits. Time is the clock's
-and the processor's: on a machine that others use the second says more, and divided by the threads it is the least that
-the first could have been.
+perplexity on held-out rows falls by at least 30% in under 30 minutes on 2 cores; a run that was killed (SIGKILL,
+halfway) and resumed ends with the same weights, bit by bit; the result loads with plain Transformers and audits. Time
+is the clock's and the processor's: on a machine that others use the second says more, and divided by the threads it is
+the least that the first could have been.
 
 Run ``python -m benchmarks.finetune_customer --data-folder FOLDER --out FOLDER --set banking77 [--phase run]``, then
-with the phases ``resume`` and ``audit``; figures go to ``benchmarks/results/finetune_customer.json``. FOLDER holds the labelled sets by their names.
+with the phases ``resume`` and ``audit``; figures go to ``benchmarks/results/finetune_customer.json``. FOLDER holds the
+labelled sets by their names.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,12 +11,15 @@ from typing import Literal, Protocol
 from evals.finetuning.screening import Screened
 from evals.finetuning.texts import TrainingText
 from guard.errors import ConfigError, DataError
-from guard.train.near_duplicates import near_duplicate_groups
+from guard.train.near_duplicates import near_duplicate_sets
 from guard.train.rows import hash_fraction, normal_form
 
 __all__ = ["CheckLine", "CheckSettings", "Checked", "Screen", "check"]
 
-_NEAR = 0.5  # share of the word 5-grams; a lower one joins questions that only begin alike
+# Share of the word 5-grams that near-duplicates have in common. Rows of one template chain into a group that would
+# leave nothing to validate on: then more has to be in common.
+_NEAR = (0.5, 0.8, 1.0)
+_LARGEST = 0.1
 _LEAST_HELD_OUT = 8
 
 
@@ -207,9 +211,18 @@ def _treated(row: TrainingText, found: Screened, settings: CheckSettings) -> Tra
 
 
 def _units(rows: Sequence[TrainingText]) -> dict[str, str]:
-    """Return the unit of each text: that of its group column, else that of its near-duplicates."""
-    near = near_duplicate_groups([row.whole for row in rows], overlap=_NEAR)
-    return {row.whole: name for row, name in zip(rows, near, strict=True)}
+    """Return the name of the near-duplicates that each text belongs to."""
+    texts = list(dict.fromkeys(row.whole for row in rows))
+    for overlap in _NEAR:
+        near = near_duplicate_sets(texts, overlap=overlap)
+        if max(Counter(near).values(), default=0) <= _LARGEST * len(texts) + 1:
+            break
+    # Named by the least of their hashes, so that the split does not depend on the order of the rows.
+    names: dict[int, str] = {}
+    for text, number in zip(texts, near, strict=True):
+        name = hashlib.sha256(normal_form(text).encode("utf-8", "surrogatepass")).hexdigest()
+        names[number] = min(name, names.get(number, name))
+    return {text: names[number] for text, number in zip(texts, near, strict=True)}
 
 
 def _split(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from guard.train.rows import normal_form
 
-__all__ = ["near_duplicate_groups"]
+__all__ = ["near_duplicate_groups", "near_duplicate_sets"]
 
 _SKETCH = 48
 _SHINGLE_WORDS = 5
@@ -44,7 +44,31 @@ def near_duplicate_groups(texts: Sequence[str], *, overlap: float = 0.2) -> list
     Bottom-k sketches: Broder 1997, "On the resemblance and containment of documents", section 3.
     """
     sketches = [_sketch(text) for text in texts]
-    parent = list(range(len(texts)))
+    roots = _roots(sketches, overlap)
+    names: dict[int, int] = {}
+    for root, sketch in zip(roots, sketches, strict=True):
+        names[root] = min(min(sketch, default=0), names.get(root, 2**64))
+    return [f"{names[root]:016x}" for root in roots]
+
+
+def near_duplicate_sets(texts: Sequence[str], *, overlap: float) -> list[int]:
+    """Return the number of the set of near-duplicates that each text belongs to.
+
+    Unlike the names of :func:`near_duplicate_groups`, which two groups that share their smallest hash have in common,
+    the numbers keep apart whatever does not overlap; they depend on the order of the texts.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    overlap : float
+        As for :func:`near_duplicate_groups`.
+    """
+    return _roots([_sketch(text) for text in texts], overlap)
+
+
+def _roots(sketches: Sequence[frozenset[int]], overlap: float) -> list[int]:
+    """Return one member of each text's connected component."""
+    parent = list(range(len(sketches)))
 
     def root(index: int) -> int:
         while parent[index] != index:
@@ -62,7 +86,4 @@ def near_duplicate_groups(texts: Sequence[str], *, overlap: float = 0.2) -> list
         for other, count in shared.items():
             if count >= max(1, overlap * min(len(sketch), len(sketches[other]))):
                 parent[root(index)] = root(other)
-    names: dict[int, int] = {}
-    for index, sketch in enumerate(sketches):
-        names[root(index)] = min(min(sketch, default=0), names.get(root(index), 2**64))
-    return [f"{names[root(index)]:016x}" for index in range(len(texts))]
+    return [root(index) for index in range(len(sketches))]

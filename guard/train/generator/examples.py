@@ -26,11 +26,11 @@ __all__ = [
     "prompt_ids",
 ]
 
-Kind = Literal["refuse", "keep", "text", "unlearn", "prefer", "learn", "accept", "reject"]
+Kind = Literal["refuse", "keep", "text", "unlearn", "prefer", "accept", "reject"]
 
-KINDS: tuple[Kind, ...] = ("refuse", "keep", "text", "unlearn", "prefer", "learn", "accept", "reject")
-"""Refuse an attack; keep an answer, or plain text; unlearn what an attack drew; prefer one of two answers; learn a
-text; accept or reject an answer that was judged by itself.
+KINDS: tuple[Kind, ...] = ("refuse", "keep", "text", "unlearn", "prefer", "accept", "reject")
+"""Refuse an attack; keep an answer, or plain text; unlearn what an attack drew, or flagged words; prefer one of two
+answers; accept or reject an answer that was judged by itself.
 """
 
 

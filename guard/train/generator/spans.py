@@ -1,15 +1,43 @@
-"""Texts to learn from, with the tokens flagged that a judge points at."""
+"""The words that a judge points at, as ids of a tokenizer: left out of what is learnt, and unlearnt."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from guard.errors import ConfigError
+from guard.train.generator.encoding import Turn, encode_dialogue, encode_text
 from guard.train.generator.examples import Example, prompt_ids
 from guard.train.generator.judging import Ranges
+from guard.train.generator.token_rows import TokenRow
 
-__all__ = ["flagged_ids", "learn_example", "learn_examples"]
+__all__ = ["JudgedText", "flagged_ids", "language_rows", "unlearnt_text", "unlearnt_texts"]
+
+
+@dataclass(frozen=True)
+class JudgedText:
+    """A training text with what a judge said of it.
+
+    Parameters
+    ----------
+    text : str
+        Plain text, or the answer to `prompt`.
+    prompt : str or None
+        What a user said; None for plain text.
+    score : float
+        How unwanted the text is, in [0, 1].
+    ranges : tuple of (int, int)
+        Where it is unwanted.
+    unit : str
+        The statistical unit, for example the conversation; may be empty.
+    """
+
+    text: str
+    prompt: str | None = None
+    score: float = 0.0
+    ranges: Ranges = ()
+    unit: str = ""
 
 
 def flagged_ids(tokenizer: Any, text: str, ranges: Ranges) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -53,54 +81,58 @@ def _touches(text: str, start: int, end: int, ranges: Ranges) -> bool:
     return any(first < high and last > low for low, high in ranges)
 
 
-def learn_example(
-    tokenizer: Any,
-    text: str,
-    ranges: Ranges = (),
-    *,
-    prompt: str | None = None,
-    code: str = "",
-    most: int | None = None,
-) -> Example:
-    """Encode a text to learn, whole where it fits, with the flagged tokens marked.
+def language_rows(tokenizer: Any, one: JudgedText, *, code: str = "", spared: bool, most: int) -> list[TokenRow]:
+    """Encode a text for the language-model loss, behind its control code, which is read and not learnt.
 
     Parameters
     ----------
     tokenizer : transformers.PreTrainedTokenizerBase
-    text : str
-        Plain text, or the answer to `prompt`.
-    ranges : tuple of (int, int)
-        Where `text` is unwanted.
-    prompt : str, optional
-        What a user said; None for plain text.
+    one : JudgedText
     code : str
-        A control code, put in front of the prompt, or of the plain text.
-    most : int, optional
-        Ids of the text; its end is learnt only where it is whole.
-
-    Raises
-    ------
-    DataError
-        Fewer than one token to read and one to learn.
+        Put in front of a plain text, or of the prompt; empty for none.
+    spared : bool
+        Whether flagged words are read and not learnt.
+    most : int
+        Ids of a row.
     """
-    ids, flags = flagged_ids(tokenizer, text, ranges)
-    ended = tokenizer.eos_token_id is not None
-    marks = flags or (0.0,) * len(ids)
-    if ended:
-        ids, marks = (*ids, int(tokenizer.eos_token_id)), (*marks, 0.0)
-    if prompt is not None:
-        before: tuple[int, ...] = prompt_ids(tokenizer, code + prompt)
+    ranges = one.ranges if spared else ()
+    if one.prompt is None:
+        moved = [(start + len(code), end + len(code)) for start, end in ranges]
+        hidden = [*([(0, len(code))] if code else []), *moved]
+        return list(encode_text(tokenizer, code + one.text, most=most, unit=one.unit, hidden=hidden).rows)
+    turns = (Turn("user", code + one.prompt), Turn("assistant", one.text))
+    found = encode_dialogue(tokenizer, turns, most=most, unit=one.unit).rows
+    return [row for row in (_spared(tokenizer, row, one.text, ranges) for row in found) if row is not None]
+
+
+def _spared(tokenizer: Any, row: TokenRow, answer: str, ranges: Ranges) -> TokenRow | None:
+    """Take the mark of learning from the flagged ids of an answer; None where the row has no such answer."""
+    ids, flags = flagged_ids(tokenizer, answer, ranges)
+    if not flags:
+        return row
+    first = row.learnt.index(True)
+    if row.ids[first : first + len(ids)] != ids:  # the template changed the answer: nothing unwanted may be learnt
+        return None
+    learnt = list(row.learnt)
+    for place, flag in enumerate(flags, first):
+        learnt[place] = learnt[place] and not flag
+    return TokenRow(row.ids, tuple(learnt), row.unit) if any(learnt) else None
+
+
+def unlearnt_text(tokenizer: Any, one: JudgedText, *, code: str = "", most: int) -> Example | None:
+    """Encode a text whose flagged words are unlearnt in their context; None where none is flagged."""
+    ids, flags = flagged_ids(tokenizer, one.text, one.ranges)
+    if one.prompt is not None:
+        before: tuple[int, ...] = prompt_ids(tokenizer, code + one.prompt)
     elif code:
         before = tuple(tokenizer(code, add_special_tokens=False)["input_ids"])
     else:
-        before, ids, marks = ids[:1], ids[1:], marks[1:]
-    ids, marks = ids[:most], marks[:most]
-    return Example("learn", before, ids, flagged=marks if any(marks) else ())
+        before, ids, flags = ids[:1], ids[1:], flags[1:]
+    flags = flags[:most]
+    return Example("unlearn", before, ids[:most], flagged=flags) if any(flags) else None
 
 
-def learn_examples(
-    tokenizer: Any, texts: Sequence[str], ranges: Sequence[Ranges], codes: Sequence[str], *, most: int | None = None
-) -> list[Example]:
-    """Encode plain texts, each with its ranges and its control code; the empty code is none."""
-    rows = zip(texts, ranges, codes, strict=True)
-    return [learn_example(tokenizer, text, where, code=code, most=most) for text, where, code in rows]
+def unlearnt_texts(tokenizer: Any, texts: Sequence[JudgedText], codes: Sequence[str], *, most: int) -> list[Example]:
+    """Encode the texts that have flagged words, each behind its control code; the empty code is none."""
+    found = (unlearnt_text(tokenizer, one, code=code, most=most) for one, code in zip(texts, codes, strict=True))
+    return [example for example in found if example is not None]

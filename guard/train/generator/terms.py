@@ -82,24 +82,16 @@ class AnchoredTerm(Protocol):
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Negative log-likelihood of the answer, in nats a token, averaged within each example.
-
-    With `spares_flagged` a label counts ``1 - flagged`` times, so that what is unlearnt is not learnt as well. The mean
-    stays one over all tokens: a text loses what was flagged, and the rest of it gains no weight.
-    """
+    """Negative log-likelihood of the answer, in nats a token, averaged within each example."""
 
     weight: float = 1.0
     kinds: tuple[Kind, ...] = ("refuse",)
     name: str = "likelihood"
     needs_reference: bool = False
-    spares_flagged: bool = False
 
     def losses(self, logits: Tensor, batch: TokenBatch, reference: Tensor | None) -> Tensor:
         """Return the mean of ``-log p`` over the tokens of each answer."""
-        negative = -_label_logs(logits, batch)
-        if self.spares_flagged and batch.flagged is not None:
-            negative = negative * (1 - batch.flagged)
-        return _mean(negative, batch)
+        return _mean(-_label_logs(logits, batch), batch)
 
 
 @dataclass(frozen=True)
@@ -159,7 +151,7 @@ class SpanUnlikelihood:
     """
 
     weight: float = 0.3
-    kinds: tuple[Kind, ...] = ("learn",)
+    kinds: tuple[Kind, ...] = ("unlearn",)
     name: str = "span unlikelihood"
     needs_reference: bool = False
     least: float = 1e-3

@@ -50,12 +50,12 @@ def test_batches_are_padded_on_the_left_and_labels_stand_at_the_end() -> None:
 
 
 def test_flags_stand_beside_their_labels_and_are_there_only_when_needed() -> None:
-    flagged = Example("learn", (5,), (8, 9, 4), flagged=(0.0, 1.0, 0.5))
-    batch = collate([Example("learn", (5, 6), (7,)), flagged], pad_id=0)
+    flagged = Example("unlearn", (5,), (8, 9, 4), flagged=(0.0, 1.0, 0.5))
+    batch = collate([Example("unlearn", (5, 6), (7,)), flagged], pad_id=0)
     assert batch.flagged is not None
     assert batch.flagged.tolist() == [[0.0, 0.0, 0.0], [0.0, 1.0, 0.5]]
-    assert collate([Example("learn", (5,), (7,))], pad_id=0).flagged is None
-    assert digest([flagged]) != digest([Example("learn", (5,), (8, 9, 4))])
+    assert collate([Example("unlearn", (5,), (7,))], pad_id=0).flagged is None
+    assert digest([flagged]) != digest([Example("unlearn", (5,), (8, 9, 4))])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_flags_stand_beside_their_labels_and_are_there_only_when_needed() -> Non
 )
 def test_flags_that_fit_no_answer_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(DataError, match="flag"):
-        Example(**{"kind": "learn", "prompt": (1,), "answer": (1, 2), **wrong})  # type: ignore[arg-type]
+        Example(**{"kind": "unlearn", "prompt": (1,), "answer": (1, 2), **wrong})  # type: ignore[arg-type]
 
 
 _EXAMPLES = st.lists(

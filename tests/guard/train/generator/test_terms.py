@@ -62,17 +62,12 @@ def test_preference_compares_the_gain_of_both_answers() -> None:
     assert Preference(beta=0.1).losses(_logits(PROBABILITIES), batch, even).tolist() == pytest.approx([expected])
 
 
-def test_flagged_tokens_are_unlearnt_and_not_learnt_and_the_mean_stays_one_over_all() -> None:
-    batch = _batch("learn", LABELS, ANSWERED, [[0.0, 1.0], [0.0, 0.5]])
-    logits = _logits(PROBABILITIES)
-    learnt = Likelihood(kinds=("learn",), spares_flagged=True).losses(logits, batch, None)
-    assert learnt.tolist() == pytest.approx([-math.log(0.5) / 2, -math.log(0.8) / 2], rel=1e-5)
-    unlearnt = SpanUnlikelihood().losses(logits, batch, None)
+def test_flagged_tokens_alone_are_unlearnt_and_the_mean_is_one_over_all() -> None:
+    batch = _batch("unlearn", LABELS, ANSWERED, [[0.0, 1.0], [0.0, 0.5]])
+    unlearnt = SpanUnlikelihood().losses(_logits(PROBABILITIES), batch, None)
     assert unlearnt.tolist() == pytest.approx([-math.log(0.25) / 2, -math.log(0.2) / 2], rel=1e-5)
     clean = replace(batch, flagged=None)
-    assert SpanUnlikelihood().losses(logits, clean, None).tolist() == [0.0, 0.0]
-    whole = Likelihood(kinds=("learn",))
-    assert whole.losses(logits, batch, None).tolist() == whole.losses(logits, clean, None).tolist()
+    assert SpanUnlikelihood().losses(_logits(PROBABILITIES), clean, None).tolist() == [0.0, 0.0]
 
 
 def test_kto_holds_gains_and_losses_against_the_reference_point() -> None:
@@ -128,7 +123,7 @@ def test_the_objective_takes_one_reference_point_a_step_whatever_the_batches(tin
 
 _TERMS = [
     *(Likelihood(), Unlikelihood(), Leash(), Preference(), SpanUnlikelihood()),
-    *(Likelihood(kinds=("learn",), spares_flagged=True), Kto(reference_point=0.3), Kto(kinds=("reject",), beta=0.7)),
+    *(Kto(reference_point=0.3), Kto(kinds=("reject",), beta=0.7)),
 ]
 
 

@@ -73,8 +73,8 @@ class Span:
     end: int
     category: str
     score: float
-    value: float | None = field(default=None, compare=False, metadata=ADDED)
-    method: str = field(default="", compare=False, metadata=ADDED)
+    value: float | None = field(default=None, compare=False, repr=False, metadata=ADDED)
+    method: str = field(default="", compare=False, repr=False, metadata=ADDED)
 
 
 @dataclass(frozen=True)

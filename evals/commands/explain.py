@@ -93,6 +93,8 @@ def _check(options: dict[str, Any]) -> None:
         raise click.UsageError("give one of: a text or a file, --prompt with --model, or --run with --sample")
     if options["source"] is not None and options["source"] != "-" and not options["source"].strip():
         raise click.UsageError("the text is empty")
+    if len(options["filters"]) > 1 and options["run"] is None:
+        raise click.UsageError("one --filter explains; several are for a --run, of which the one that fired is taken")
     if (options["run"] is None) != (options["sample"] is None):
         raise click.UsageError("--run and --sample go together")
     if options["prompt"] is not None and options["model"] is None:

@@ -137,9 +137,9 @@ def _credit(attribution: Attribution, ranges: Sequence[Range]) -> float:
 
 
 def disagreement(effect: GroupEffect) -> str:
-    """Say in words whether attribution and exchange disagree in sign; empty where they do not."""
+    """Say in words whether attribution and exchange disagree in sign; empty where they do not, or nothing moves."""
     moved, worth = effect.effect, effect.credited
-    if moved.value is None or worth.value is None or moved.value == 0 or worth.value == 0:
+    if moved.value is None or worth.value is None or abs(moved.value) < _MOVED or worth.value == 0:
         return ""
     if (moved.value > 0) == (worth.value > 0):
         return ""

@@ -127,7 +127,7 @@ def show_effects(effects: Sequence[GroupEffect], console: Console) -> None:
         drawn.add_column(name, justify="left" if name == "group" else "right", overflow="fold")
     for one in effects:
         cells = [
-            f"{one.group} ({one.set_name})",
+            one.group,
             _figure(one.effect.value, one.effect.interval),
             _figure(one.flips.value, one.flips.interval),
             _figure(one.credited.value, one.credited.interval),

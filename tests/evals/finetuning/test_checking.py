@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,29 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.finetuning.checking import Checked, CheckSettings, check
-from evals.finetuning.screening import FilterScreen, Screened
+from evals.finetuning.screening import FilterScreen
 from evals.finetuning.texts import TrainingText
 from guard.errors import ConfigError, DataError, FilterError
 from guard.train.generator.encoding import Turn
-
-WORDS = ["tea", "milk", "rain", "snow", "bus", "tram", "door", "lamp", "fish", "bread"]
-CLEAN = [f"{a} number {n} with {b} {n * 7}" for n, (a, b) in enumerate((a, b) for a in WORDS for b in WORDS)]
-
-
-def rows(texts: Sequence[str], *, unit: str = "", prefix: str = "r") -> list[TrainingText]:
-    return [TrainingText(f"{prefix}{n}", unit, (Turn("text", text),)) for n, text in enumerate(texts)]
-
-
-def scripted(held: Sequence[TrainingText], *, tell: Callable[[str, int, int], None]) -> list[Screened]:
-    """Find what is spelt out."""
-    found = []
-    for row in held:
-        text = row.whole
-        pii = None if "unreadable" in text else (("pii_card",) if "4111" in text else ())
-        toxic = None if "unreadable" in text else "idiot" in text
-        found.append(Screened(pii, toxic, tuple(turn.content.replace("4111", "[pii_card]") for turn in row.turns)))
-    tell("looking", len(held), len(held))
-    return found
+from tests.evals.finetuning.small import CLEAN, WORDS, rows, scripted
 
 
 def line(checked: Checked, name: str) -> Any:

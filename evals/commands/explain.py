@@ -110,25 +110,27 @@ def _write_page(found: Found, html: Path) -> None:
     from evals.attacking.files import write_texts
     from evals.report.explained_html import explained_html
 
-    page = explained_html(found.explained, found.effects, title=found.title)
+    page = explained_html(found.explained, found.effects, title=found.title, overall=found.overall)
     write_texts(html.parent, {html.name: page})
 
 
 def _show(found: Found, html: Path | None, *, as_json: bool) -> None:
     import json
 
-    from evals.explaining.explained import document
+    from evals.explaining.explained import document, trust_json
     from evals.explaining.swaps import group_json
 
     if as_json:
         effects = [group_json(effect) for effect in found.effects]
-        click.echo(json.dumps(document(found.explained, swaps=effects), ensure_ascii=True))
+        overall = [trust_json(figure) for figure in found.overall]
+        click.echo(json.dumps(document(found.explained, swaps=effects, overall=overall), ensure_ascii=True))
         return
     from rich.console import Console
 
-    from evals.explaining.terminal import show_effects, show_explained
+    from evals.explaining.terminal import show_effects, show_explained, show_overall
 
     show_explained(found.explained, console := Console())
+    show_overall(found.overall, console)
     show_effects(found.effects, console)
     if html is not None:
         from evals.console import one_line

@@ -8,7 +8,7 @@ from typing import Any
 from guard.explain.generation.counterfactual import Counterfactual
 from guard.explain.schema import Attribution
 
-__all__ = ["LEVELS", "Explained", "Trust", "document", "levels"]
+__all__ = ["LEVELS", "Explained", "Trust", "document", "levels", "trust_json"]
 
 SCHEMA = "assay.explain/1"
 """Name and version of the JSON document."""
@@ -81,6 +81,11 @@ def document(explained: list[Explained], **more: Any) -> dict[str, Any]:
     return {"schema": SCHEMA, "explanations": [_one(each) for each in explained], **more}
 
 
+def trust_json(figure: Trust) -> dict[str, Any]:
+    """Return a figure as JSON values."""
+    return {name: getattr(figure, name) for name in ("name", "value", "interval", "n", "meaning")}
+
+
 def _one(explained: Explained) -> dict[str, Any]:
     found, edit = explained.attribution, explained.counterfactual
     errors = found.errors if found.errors is not None else [None] * len(found.parts)
@@ -107,9 +112,6 @@ def _one(explained: Explained) -> dict[str, Any]:
         ],
         "facts": dict(explained.facts),
         "notes": list(explained.notes),
-        "trust": [
-            {"name": t.name, "value": t.value, "interval": t.interval, "n": t.n, "meaning": t.meaning}
-            for t in explained.trust
-        ],
+        "trust": [trust_json(figure) for figure in explained.trust],
         "counterfactual": None if edit is None else edit.as_json(),
     }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evals.explaining.explained import Explained
+from evals.explaining.explained import Explained, Trust
 from evals.explaining.swaps import GroupEffect
 from evals.generation import is_prompt_file, read_asked
 from guard.errors import ConfigError, DataError
@@ -25,11 +25,14 @@ class Found:
     explained : list of Explained
     effects : list of GroupEffect
     title : str
+    overall : list of Trust
+        Over several texts.
     """
 
     explained: list[Explained]
     effects: list[GroupEffect]
     title: str
+    overall: list[Trust] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +142,12 @@ def _run_texts(request: ExplainRequest) -> Found:
     if request.swap is not None:
         return _swapped(request, view, texts)
     explained = explain_texts(view, texts, request.category, titles=titles, edit=request.counterfactual)
-    return Found(explained, [], f"What {loaded.name} says of {len(texts)} text{'s' * (len(texts) != 1)}")
+    overall: list[Trust] = []
+    if request.faithfulness:
+        from evals.explaining.trusting import with_trust
+
+        explained, overall = with_trust(view, explained)
+    return Found(explained, [], f"What {loaded.name} says of {len(texts)} text{'s' * (len(texts) != 1)}", overall)
 
 
 def _swapped(request: ExplainRequest, view: Any, texts: Sequence[str]) -> Found:

@@ -13,7 +13,7 @@ from evals.explaining.swaps import GroupEffect, disagreement
 from evals.report.visible import on_one_line, visible
 from guard.explain.generation.counterfactual import Counterfactual
 
-__all__ = ["marked", "show_effects", "show_explained"]
+__all__ = ["marked", "show_effects", "show_explained", "show_overall"]
 
 _MOST_WORDS = 12
 _RAISES = ("", "on #fbdcd8", "on #f5b5ad", "on #e97f73", "on #c9453a")
@@ -116,6 +116,14 @@ def edit_lines(edit: Counterfactual) -> list[str]:
         f"Least edit: {changes}",
         f"  {edit.before:.3f} -> {edit.after:.3f} around {edit.threshold:.3f}: {on_one_line(edit.edited)}",
     ]
+
+
+def show_overall(figures: Sequence[Trust], console: Console) -> None:
+    """Print what checks several explanations together."""
+    if figures:
+        console.print()
+    for figure in figures:
+        console.print(Text(f"Over all texts, {figure.name}: {told(figure)}"), soft_wrap=True)
 
 
 def show_effects(effects: Sequence[GroupEffect], console: Console) -> None:

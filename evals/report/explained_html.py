@@ -39,7 +39,11 @@ class _Word:
 
 
 def explained_html(
-    explained: Sequence[Explained], effects: Sequence[GroupEffect] = (), *, title: str = "Explanation"
+    explained: Sequence[Explained],
+    effects: Sequence[GroupEffect] = (),
+    *,
+    title: str = "Explanation",
+    overall: Sequence[Trust] = (),
 ) -> str:
     """Return the page as one self-contained HTML file.
 
@@ -48,6 +52,8 @@ def explained_html(
     explained : sequence of Explained
     effects : sequence of GroupEffect
         Of the causal check, where there was one.
+    overall : sequence of Trust
+        What checks all explanations together.
     title : str
         Every text is escaped, and what has no ink is spelt out.
     """
@@ -57,7 +63,7 @@ def explained_html(
     drawn = [(one, list(_pieces(one)), _words(one), _edit(one.counterfactual)) for one in explained]
     return (
         made.get_template("explained.html").render(
-            title=title, drawn=drawn, effects=effects, style=style, style_hash=style_hash
+            title=title, drawn=drawn, effects=effects, overall=overall, style=style, style_hash=style_hash
         )
         + "\n"
     )

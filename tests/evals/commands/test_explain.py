@@ -73,6 +73,20 @@ def test_standard_input(words: list[str]) -> None:
     assert "so [+0.90 rotten]" in result.stdout
 
 
+def test_faithfulness_is_measured_by_text_and_over_all(words: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "texts.txt"
+    file.write_text("".join(f"the weather of day {n} was rotten all along and more\n" for n in range(6)), "utf-8")
+    document = found(file, *words, "--method", "occlusion", "--faithfulness")
+    for one in document["explanations"]:
+        comprehensive, sufficient, agreement = one["trust"]
+        assert (comprehensive["n"], sufficient["n"]) == (8, 8)
+        assert comprehensive["value"] > 0
+        assert agreement["name"] == "agreement with shapley"
+    comprehensive = document["overall"][0]
+    assert (comprehensive["n"], comprehensive["interval"][0] > 0) == (6, True)
+    assert "Over all texts, sufficiency" in assay(file, *words, "--method", "occlusion", "--faithfulness").stdout
+
+
 def test_least_edit_is_told(words: list[str]) -> None:
     document = found("a rotten darn day", *words, "--method", "occlusion", "--counterfactual")
     edit = document["explanations"][0]["counterfactual"]

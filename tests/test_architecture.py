@@ -72,6 +72,7 @@ SHARED_PARTS = {
             "guard_prompts",
             "guard_template",
             "heads",
+            "lazy_packages",
             "label_columns",
             "pii_recognizers",
             "slip_reading",
@@ -90,6 +91,7 @@ SHARED_PARTS = {
     "guard.attacks.prompts": {"campaign", "encodings", "journal", "schema", "wordings"},
     "guard.attacks.search": {"population", "ranking"},
     "guard.attacks.transformations": {"swapping", "wordnet_files"},
+    "guard.explain.generation": {"erasure", "framing", "path", "prompt_words", "white_box"},
     "guard.wrappers": {"answers", "channel", "chunks", "leaves", "messages", "tool_arguments"},
     "guard.train": None,  # steps of one pipeline
     "guard.explain.filters": {"embedded", "parts", "presence", "quadrature"},
@@ -107,6 +109,7 @@ LIGHT = [
     *("guard.policy_file", "guard.policy_values", "guard.certificate", "guard.calibrated_policy", "guard.unseen"),
     *("guard.numerics", "guard.offsets", "guard.filters.grams", "guard.filters.ngram", "guard.filters.cascade"),
     "guard.batcher",
+    *("guard.explain.generation.answers", "guard.explain.generation.counterfactual"),
     *("guard.attacks.engine", "guard.attacks.recipes", "guard.attacks.schema", "guard.attacks.words"),
     *("guard.attacks.prompts.adaptive", "guard.attacks.prompts.table", "guard.attacks.prompts.targets"),
     *("guard.filters.pii", "guard.filters.pii_rules", "guard.filters.secrets", "guard.filters.domain"),

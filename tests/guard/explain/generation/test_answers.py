@@ -36,7 +36,8 @@ def test_values_by_hand() -> None:
     scores = AnswerScores(CallableGenerator(lambda p: "idiot" if "bad" in p else "ok"), RUDE, "rude", n_samples=1)
     (found,) = explain_answers(scores, ["a bad day"])
     assert found.values.tolist() == pytest.approx([0.0, 0.8, 0.0])
-    assert (found.number, found.baseline, found.errors) == (pytest.approx(0.9), pytest.approx(0.1), None)
+    assert (found.number, found.baseline) == pytest.approx((0.9, 0.1))
+    assert found.errors is None
     assert scores.n_answers == found.n_scored == 5
 
 
@@ -94,4 +95,5 @@ def test_senseless_requests_are_refused(category: str, n: int) -> None:
 
 def test_empty_prompt_has_no_words() -> None:
     (found,) = explain_answers(AnswerScores(_Dice(), RUDE, "rude", n_samples=2), [""])
-    assert (found.parts, found.values.tolist(), found.number) == ((), [], pytest.approx(0.1))
+    assert (len(found.parts), len(found.values)) == (0, 0)
+    assert found.number == pytest.approx(0.1)

@@ -13,32 +13,46 @@ from guard.explain.filters.parts import Unit
 from guard.explain.filters.quadrature import NESTED_SIZES, Rule, nested_points, nested_weights, points_and_weights
 from guard.explain.schema import Attribution, Values
 
-__all__ = ["gradient_times_input", "integrated_gradients", "integrated_gradients_fixed"]
+__all__ = ["PATH_POINT", "gradient_on_path", "integrated_gradients", "integrated_gradients_fixed"]
+
+PATH_POINT = 0.3
+"""Where on the way from the baseline to the text one gradient says most; how it was found: docs/design/explain.md."""
 
 
-def gradient_times_input(model: EmbeddedModel, texts: Sequence[str], category: str, *, unit: Unit) -> list[Attribution]:
-    """Value each part by the gradient at the text times the way from the baseline.
+def gradient_on_path(
+    model: EmbeddedModel, texts: Sequence[str], category: str, *, unit: Unit, point: float = 1.0
+) -> list[Attribution]:
+    """Value each part by one gradient times the way from the baseline.
+
+    Parameters
+    ----------
+    point : float
+        Where on the straight line the gradient is taken: 1 is the text itself, which is gradient times input.
 
     Notes
     -----
     Shrikumar et al. 2016, "Not Just a Black Box: Learning Important Features Through Propagating Activation
     Differences", section 3.1, with the way from a baseline in place of the input: the first term of the model's series
-    around the text. One gradient a text; nothing promises that the values sum to anything.
+    around the text. Where a text is far over the threshold the gradient at the text itself is small for the very words
+    that put it there; on the way to it, where the score turns, it is not. That is the integral of
+    :func:`integrated_gradients` by a single point. Nothing promises that the values sum to anything.
     """
     windows = model.windows(texts, unit)
     empty = [_row(window, at, 0.0) for at, window in enumerate(windows)]
     baselines = model.values(windows, empty)
-    numbers, slopes = model.slopes(windows, [_row(window, at, 1.0) for at, window in enumerate(windows)])
+    numbers, slopes = model.slopes(windows, [_row(window, at, point) for at, window in enumerate(windows)])
+    if point != 1:
+        numbers = model.values(windows, [_row(window, at, 1.0) for at, window in enumerate(windows)])
     return [
         Attribution(
             window.text,
             category,
-            "gradient-x-input",
+            "gradient-x-input" if point == 1 else "path-gradient",
             window.parts.ranges,
             window.parts.sums(slope),
             number=float(number),
             baseline=float(baseline),
-            n_scored=2,
+            n_scored=2 if point == 1 else 3,
         )
         for window, slope, number, baseline in zip(windows, slopes, numbers, baselines, strict=True)
     ]

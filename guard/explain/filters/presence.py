@@ -124,12 +124,13 @@ class FilterPresence:
 
     def _left(self, question: Kept) -> str:
         text, ranges = self._texts[question.text], self._ranges[question.text]
-        pieces, place = [], ranges[0][0] if ranges else 0
+        is_cut = len(ranges) == _LONG
+        pieces, place = [], ranges[0][0] if is_cut else 0
         for (start, end), there in zip(ranges, question.parts, strict=True):
             pieces.append(text[place:start])
             pieces.append(text[start:end] if there else "")
             place = end
-        return "".join(pieces)
+        return "".join([*pieces, "" if is_cut else text[place:]])
 
     def _stretches(self, ranges: Sequence[Sequence[Range]]) -> list[tuple[Range, ...]]:
         """Return the parts of each text, and of a long one those of the stretch that scores highest."""

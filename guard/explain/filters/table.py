@@ -9,7 +9,12 @@ from types import MappingProxyType
 
 from guard.errors import ConfigError, FilterError
 from guard.explain.filters.embedded import Baseline, EmbeddedModel
-from guard.explain.filters.gradients import gradient_times_input, integrated_gradients, integrated_gradients_fixed
+from guard.explain.filters.gradients import (
+    PATH_POINT,
+    gradient_on_path,
+    integrated_gradients,
+    integrated_gradients_fixed,
+)
 from guard.explain.filters.linear import LinearFilter, exact
 from guard.explain.filters.occlusion import occlusion
 from guard.explain.filters.parts import Unit, checked_unit
@@ -136,7 +141,12 @@ def _widened(filter_: Filter[str]) -> Filter[str]:
 
 
 def _gradient(order: _Order) -> list[Attribution]:
-    return gradient_times_input(order.embedded(), order.texts, order.category, unit=order.settings.unit)
+    return gradient_on_path(order.embedded(), order.texts, order.category, unit=order.settings.unit)
+
+
+def _path_gradient(order: _Order) -> list[Attribution]:
+    unit = order.settings.unit
+    return gradient_on_path(order.embedded(), order.texts, order.category, unit=unit, point=PATH_POINT)
 
 
 def _integrated(order: _Order) -> list[Attribution]:
@@ -181,13 +191,14 @@ _METHODS: Mapping[str, Callable[[_Order], list[Attribution]]] = MappingProxyType
         "gradient-x-input": _gradient,
         "integrated-gradients": _integrated,
         "occlusion": _occlusion,
+        "path-gradient": _path_gradient,
         "shapley": _shapley,
         "shapley-exact": _shapley_exact,
     }
 )
 
 _BY_TEXT = ("occlusion", "shapley", "shapley-exact")
-_BY_GRADIENT = ("gradient-x-input", "integrated-gradients")
+_BY_GRADIENT = ("gradient-x-input", "integrated-gradients", "path-gradient")
 _SLOW_KINDS = ("detoxify", "llama-guard", "shieldgemma", "granite-guardian", "qwen3guard")
 
 

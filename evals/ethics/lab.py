@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -121,7 +122,7 @@ class Lab:
     def trained(self, weights: EthicsWeights, *, fit_settings: FitSettings | None = None) -> Trained:
         """Train from the start; a training that was broken off goes on, and one that ended is not done again."""
         settings = fit_settings or self.fit_settings
-        codes = codes_of(self.train, weights)
+        codes = codes_of(self.train, weights, self.request.phrases)
         # The plain model is what pairs are sampled from, so it is trained before anything else is made.
         beside = Beside() if weights.is_plain else self.beside(weights, codes)
         rows = rows_of(self.tokenizer, self.train, weights, codes, most=self.most)
@@ -186,12 +187,22 @@ class Lab:
     def generator(self, trained: Trained, decoding: Decoding) -> TransformersGenerator:
         """Return a generator over a merged copy of the model, its clean code in front where it learnt codes."""
         self.tuned.load(trained.tensors)
-        model = merged_model(self.tuned)
         made = TransformersGenerator(
-            model, self.tokenizer, name=f"transformers@{tensors_digest(trained.tensors)[:12]}", decoding=decoding
+            self._whole(),
+            self.tokenizer,
+            name=f"transformers@{tensors_digest(trained.tensors)[:12]}",
+            decoding=decoding,
         )
         made.prefix = trained.codes.clean if trained.codes else ""
         return made
+
+    def _whole(self) -> Any:
+        """Return a copy of the model as it is now, which attends as the original did."""
+        if self.tuned.method != "full":
+            return merged_model(self.tuned)
+        model = copy.deepcopy(self.tuned.model).requires_grad_(False)
+        model.set_attn_implementation(self.tuned.attention)
+        return model
 
 
 def _key(weights: EthicsWeights, settings: FitSettings) -> str:

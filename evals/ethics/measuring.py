@@ -21,7 +21,7 @@ from guard.attacks.prompts.targets import GeneratorTarget
 from guard.generators.transformers import TransformersGenerator
 from guard.schema import Decoding, Filter, check_scores
 
-__all__ = ["Measured", "Shown", "continued", "measure", "nats", "toxicities"]
+__all__ = ["Measured", "Shown", "continued", "measure", "nats", "refused", "toxicities"]
 
 Told = Callable[[str, int, int], None]
 
@@ -77,7 +77,7 @@ def measure(
     tell("measuring", 1, 4)
     outcomes: dict[str, Mapping[str, float | None]] = nats(generator, data)
     tell("measuring", 2, 4)
-    outcomes["refused"] = _refused(generator, data.benign, seed=seed)
+    outcomes["refused"] = refused(generator, data.benign, seed=seed)
     tell("measuring", 3, 4)
     outcomes["attacked"], wordings = _attacked(generator, data.goals, judges.measuring[0], sizes, seed=seed)
     tell("measuring", 4, 4)
@@ -129,7 +129,8 @@ def nats(generator: TransformersGenerator, data: MeasuredData) -> dict[str, Mapp
     return found
 
 
-def _refused(generator: TransformersGenerator, benign: Sequence[Prompt], *, seed: int) -> dict[str, float | None]:
+def refused(generator: TransformersGenerator, benign: Sequence[Prompt], *, seed: int) -> dict[str, float | None]:
+    """Ask benign requests, and say 1 of each that was refused."""
     greedy = generator.with_decoding(Decoding(max_new_tokens=_BENIGN_TOKENS, temperature=0.0, chat=True))
     answers = greedy.generate([one.text for one in benign], seed=seed)
     scores = CategoryScorer(LinearJudge.load(), "refusal").score_batch([], answers)

@@ -9,6 +9,7 @@ from evals.scorers.linear import LinearJudge
 from guard.errors import ConfigError
 from guard.filters.table import load_filter
 from guard.schema import Decoding, Filter
+from guard.train.generator.codes import PHRASES
 from guard.train.generator.ethics import EthicsWeights
 from guard.train.generator.judging import TrainingJudge
 from guard.train.generator.pairs import PairSettings
@@ -98,6 +99,8 @@ class EthicsRequest:
         Beginnings of training texts that the model is sampled on.
     samples : SampleSettings
     pairs : PairSettings
+    phrases : tuple of str
+        Control codes, cleanest first.
     sizes : MeasureSizes
     limits : Limits
     seed : int
@@ -110,6 +113,7 @@ class EthicsRequest:
     prompts: int = 200
     samples: SampleSettings = field(default_factory=SampleSettings)
     pairs: PairSettings = field(default_factory=PairSettings)
+    phrases: tuple[str, ...] = PHRASES
     sizes: MeasureSizes = field(default_factory=MeasureSizes)
     limits: Limits = field(default_factory=Limits)
     seed: int = 0

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.errors import ConfigError, DataError
+from guard.errors import ConfigError
 from guard.generators.loading import load_model
-from guard.train.generator.spans import flagged_ids, learn_example, learn_examples
+from guard.train.generator.spans import JudgedText, flagged_ids, language_rows, unlearnt_text, unlearnt_texts
 
 
 @pytest.fixture(scope="module")
@@ -38,25 +38,33 @@ def test_flags_have_the_length_of_the_ids(tokenizer, text, data) -> None:  # typ
     assert bool(flags) == bool(inside) or not inside
 
 
-def test_a_plain_text_is_read_from_its_first_token_or_from_its_code(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    plain = learn_example(tokenizer, "a bad one", ((2, 5),))
-    assert (tokenizer.decode(plain.prompt), tokenizer.decode(plain.answer)) == ("a", " bad one<|end|>")
+def test_flagged_words_are_unlearnt_in_their_context(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    plain = unlearnt_text(tokenizer, JudgedText("a bad one", ranges=((2, 5),)), most=20)
+    assert plain is not None
+    assert (tokenizer.decode(plain.prompt), tokenizer.decode(plain.answer)) == ("a", " bad one")
     assert tokenizer.decode([i for i, f in zip(plain.answer, plain.flagged, strict=True) if f]) == "bad"
-    coded = learn_example(tokenizer, "a bad one", ((0, 1),), code="[x]\n")
-    assert (tokenizer.decode(coded.prompt), tokenizer.decode(coded.answer)) == ("[x]\n", "a bad one<|end|>")
+    coded = unlearnt_text(tokenizer, JudgedText("a bad one", ranges=((0, 1),)), code="[x]\n", most=20)
+    assert coded is not None
+    assert (tokenizer.decode(coded.prompt), tokenizer.decode(coded.answer)) == ("[x]\n", "a bad one")
     assert coded.flagged[:2] == (1.0, 0.0)
-    asked = learn_example(tokenizer, "fine", prompt="Hi", code="[x]\n")
+    asked = unlearnt_text(tokenizer, JudgedText("a bad", "Hi", ranges=((2, 5),)), code="[x]\n", most=20)
+    assert asked is not None
     assert tokenizer.decode(asked.prompt) == "<|user|>[x]\nHi<|end|><|assistant|>"
-    assert asked.flagged == ()
 
 
-def test_a_text_is_cut_and_loses_the_flags_behind_the_cut(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    cut = learn_example(tokenizer, "a fine bad", ((7, 10),), most=4)
-    assert (tokenizer.decode(cut.answer), cut.flagged) == (" fin", ())
-    many = learn_examples(tokenizer, ["ab", "cd"], [(), ((0, 2),)], ["", "[x]\n"])
-    assert [len(one.answer) for one in many] == [2, 3]
-    with pytest.raises(DataError):
-        learn_example(tokenizer, "")
+def test_what_has_no_flag_left_behind_a_cut_is_not_unlearnt(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    assert unlearnt_text(tokenizer, JudgedText("a fine bad", ranges=((7, 10),)), most=4) is None
+    assert unlearnt_text(tokenizer, JudgedText("fine"), most=4) is None
+    texts = [JudgedText("bad a", ranges=((0, 3),)), JudgedText("fine")]
+    assert len(unlearnt_texts(tokenizer, texts, ["", ""], most=9)) == 1
+
+
+def test_an_answer_that_the_template_changed_is_left_out_where_it_is_flagged(tiny_llama: Path) -> None:
+    _, other = load_model(tiny_llama, device=torch.device("cpu"))
+    other.chat_template = "{% for m in messages %}<|user|>{{ m['content'] | upper }}<|end|>{% endfor %}"
+    one = JudgedText("so bad", "Hi", ranges=((3, 6),))
+    assert language_rows(other, one, spared=True, most=60) == []
+    assert len(language_rows(other, one, spared=False, most=60)) == 1
 
 
 def test_a_slow_tokenizer_cannot_flag() -> None:

@@ -187,6 +187,23 @@ class Policy:
         """Return the categories that have a threshold in `stage`, sorted."""
         return tuple(sorted(category for at, category in self.thresholds if at == stage))
 
+    def threshold_on(self, category: str) -> float:
+        """Return the threshold on a category, of prompts or else of outputs.
+
+        Raises
+        ------
+        ConfigError
+            The policy has none.
+        """
+        for stage in ("input", "output"):
+            rule = self.thresholds.get((stage, category))
+            if rule is not None:
+                return float(rule[0])
+        known = ", ".join(sorted({name for _, name in self.thresholds})) or "none at all"
+        raise ConfigError(
+            f"policy {self.name} has no threshold on {category!r} (it has {known}): name another category or policy"
+        )
+
     def on_error_of(self, filter_name: str) -> Action:
         """Return what happens when the filter of this name, ``kind@digest``, fails."""
         return self.on_error_for.get(filter_name.partition("@")[0], self.on_error)

@@ -128,6 +128,8 @@ def plan_prompts(request: AttackRequest) -> PromptPlan:
             f"recipe {request.recipes[0]} attacks generators, and {request.target} is none: give model:NAME or"
             " guard:NAME"
         )
+    if request.search != "published":
+        raise ConfigError(f"recipe {request.recipes[0]} makes prompts and searches no texts: leave --search away")
     suffixes = () if request.suffixes is None else _suffixes(request.suffixes)
     prompts = _goals(request)
     decoding = Decoding(max_new_tokens=request.max_new_tokens, temperature=request.temperature)

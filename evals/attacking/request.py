@@ -12,9 +12,11 @@ from guard.attacks.prompts.table import prompt_attack_names
 from guard.errors import ConfigError
 from guard.generators.table import GeneratorOptions
 
-__all__ = ["AttackRequest", "Target", "TargetKind", "kind_of", "parse_target"]
+__all__ = ["AttackRequest", "SearchName", "Target", "TargetKind", "kind_of", "parse_target"]
 
 TargetKind = Literal["filter", "transformer", "guard", "model"]
+
+SearchName = Literal["published", "few-queries"]
 
 _KINDS: tuple[TargetKind, ...] = ("filter", "transformer", "guard", "model")
 
@@ -61,6 +63,8 @@ class AttackRequest:
     policy : str
     filters : tuple of str
         Of a guard.
+    search : {"published", "few-queries"}
+        Of recipes that change texts: the recipe's own, or one that follows gradients and asks less.
     budget : int or None
         Queries an example or goal; None takes the recipe's own, or 10.
     limit : int or None
@@ -101,6 +105,7 @@ class AttackRequest:
     threshold: float | None = None
     policy: str = "standard"
     filters: tuple[str, ...] = ()
+    search: SearchName = "published"
     budget: int | None = None
     limit: int | None = None
     seed: int = 0

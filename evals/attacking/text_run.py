@@ -16,8 +16,9 @@ from evals.attacking.text_figures import shown_texts, text_summary
 from guard.attacks.engine import run_attack
 from guard.attacks.neural_recipes import DIFFERS, Parts
 from guard.attacks.readings import Readings
+from guard.attacks.recipes import FEW_QUERIES, few_queries
 from guard.attacks.recipes import recipe as find_recipe
-from guard.attacks.schema import Attempt, Victim
+from guard.attacks.schema import Attempt, Victim, WhiteBox
 from guard.attacks.space import Attack
 from guard.attacks.victims import FilterVictim, VerdictVictim
 from guard.errors import ConfigError
@@ -25,7 +26,7 @@ from guard.filters.table import load_filter, load_stages
 from guard.generators.table import find_generator
 from guard.guard import Guard
 from guard.policy import Policy
-from guard.schema import Action, Decoding, Filter, Generator
+from guard.schema import Action, Decoding, Generator
 
 __all__ = ["ATTEMPTS", "TextPlan", "plan_texts", "run_texts"]
 
@@ -72,6 +73,7 @@ class TextPlan:
         return {
             "target": self.victim.name,
             "threshold": "most probable label" if self.threshold is None else f"{self.threshold:g}",
+            "search": self.request.search,
             "budget": "none" if self.request.budget is None else str(self.request.budget),
             "seed": str(self.request.seed),
             "examples": str(len(self.texts.examples)),
@@ -117,10 +119,23 @@ def plan_texts(request: AttackRequest) -> TextPlan:
     if not harmful.examples:
         raise ConfigError(f"{request.data} has no text that is labelled {aim.victim.labels[1]}: nothing to attack")
     parts = Parts(aim.victim, request.masked_lm, device=request.device, paraphraser=_paraphraser(request))
-    attacks = {name: find_recipe(name, threshold=aim.threshold, parts=parts) for name in request.recipes}
+    attacks = {name: _attack(request, name, aim, parts) for name in request.recipes}
     drawn = harmful.drawn(request.limit, seed=request.seed)
     notes = _notes(texts, harmful, aim)
     return TextPlan(request, drawn, aim.victim, aim.threshold, attacks, aim.guard, notes)
+
+
+def _attack(request: AttackRequest, name: str, aim: _Aim, parts: Parts) -> Attack:
+    """Return a recipe with the search that is asked for."""
+    found = find_recipe(name, threshold=aim.threshold, parts=parts)
+    if request.search == "published":
+        return found
+    if not isinstance(aim.victim, WhiteBox):
+        raise ConfigError(
+            f"a search with few queries follows the victim's gradients, and {request.target} has none: attack the"
+            " encoder filter or a Hugging Face classifier, or leave --search away"
+        )
+    return few_queries(found)
 
 
 def _paraphraser(request: AttackRequest) -> Generator[str] | None:
@@ -148,7 +163,9 @@ def run_texts(plan: TextPlan, folder: Path, *, progress: Progress) -> AttackSumm
     for name, attack in plan.attacks.items():
         attempts = _attempts(plan, name, attack, readings, folder, progress)
         released = _released(plan, attempts)
-        notes = (DIFFERS[name],) if name in DIFFERS else ()
+        notes = tuple(DIFFERS[one] for one in (name,) if one in DIFFERS)
+        if plan.request.search == "few-queries":
+            notes = (FEW_QUERIES, *notes)
         recipes.append(text_summary(name, attack.name, attempts, released=released, notes=notes))
         shown += shown_texts(name, attempts, most=_SHOWN)
         lines += [json.dumps({"recipe": name, **dataclasses.asdict(one)}) + "\n" for one in attempts]
@@ -195,41 +212,28 @@ def _released(plan: TextPlan, attempts: Sequence[Attempt]) -> dict[str, float | 
 def _filter(request: AttackRequest) -> _Aim:
     threshold = request.threshold
     if threshold is None:
-        threshold = _policy_threshold(Policy.load(request.policy), request.category)
-    if not _FOLLOW_GRADIENTS.intersection(request.recipes):
+        threshold = Policy.load(request.policy).threshold_on(request.category)
+    if request.search == "published" and not _FOLLOW_GRADIENTS.intersection(request.recipes):
         return _Aim(FilterVictim(load_filter(request.target.name, device=request.device), request.category), threshold)
     return _Aim(_white_box(request), threshold)
 
 
 def _white_box(request: AttackRequest) -> Victim:
-    """Return the filter with its gradients, where it has some; in float32, since half precision ranks too coarsely."""
+    """Return the filter as it is used, with the gradients of a copy in float32: half precision ranks too coarsely."""
     from guard.attacks.whitebox import WhiteBoxVictim
     from guard.filters.differentiable import Differentiable
     from guard.filters.encoder import EncoderFilter
 
     kind, _, folder = request.target.name.partition(":")
-    if kind == "encoder":
-        weights = Path(folder) if folder else None
-        filter_: Filter[str] = EncoderFilter.load(weights=weights, device=request.device, dtype="float32")
-    else:
-        filter_ = load_filter(request.target.name, device=request.device)
+    filter_ = model = load_filter(request.target.name, device=request.device)
+    if isinstance(filter_, EncoderFilter) and filter_.dtype != "float32":
+        weights = Path(folder) if kind == "encoder" and folder else None
+        model = EncoderFilter.load(weights=weights, device=request.device, dtype="float32")
     victim = FilterVictim(filter_, request.category)
-    if not isinstance(filter_, Differentiable):
+    if not isinstance(model, Differentiable):
         return victim  # the recipe says what it needs
     column = filter_.categories.index(victim.category)
-    return WhiteBoxVictim(victim, filter_, [(column, -1), (column, 1)])
-
-
-def _policy_threshold(policy: Policy, category: str) -> float:
-    for stage in ("input", "output"):
-        rule = policy.thresholds.get((stage, category))
-        if rule is not None:
-            return float(rule[0])
-    known = ", ".join(sorted({name for _, name in policy.thresholds}))
-    raise ConfigError(
-        f"policy {policy.name} has no threshold on {category!r} (it has {known}): give one with --threshold, or another"
-        " --category"
-    )
+    return WhiteBoxVictim(victim, model, [(column, -1), (column, 1)])
 
 
 def _transformer(request: AttackRequest) -> _Aim:

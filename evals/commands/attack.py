@@ -55,6 +55,13 @@ _PATH = click.Path(path_type=Path)
 @click.option("--sigma", type=click.FloatRange(0, 1), default=0.4, show_default=True, help="Strength of best-of-n.")
 @click.option("--max-new-tokens", type=POSITIVE, default=64, show_default=True, help="Of an answer.")
 @click.option("--temperature", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0 is greedy.")
+@click.option(
+    "--search",
+    type=click.Choice(["published", "few-queries"]),
+    default="published",
+    show_default=True,
+    help="Of recipes that change texts: their own search, or one that follows gradients and asks less.",
+)
 @click.option("--budget", type=POSITIVE, help="Most queries a text or goal. Default: none for texts, 10 for goals.")
 @click.option("--explore", type=POSITIVE, help="Queries a goal on which adaptive chooses. Default: by its wordings.")
 @click.option("--all-attempts", is_flag=True, help="Go on with a goal that was reached.")

@@ -105,7 +105,7 @@ def harden_guard(request: GameRequest, *, tell: Told = lambda what, done, total:
     """
     if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
         raise OutputError(f"{request.out} is there and not empty; name a new folder")
-    threshold = policy_threshold(request.policy, request.category)
+    threshold = Policy.load(request.policy).threshold_on(request.category)
     attacks = {name: recipe(name, threshold=threshold) for name in dict.fromkeys(request.strategies)}
     parts = read_parts(request.table, seed=request.seed)
     request.out.parent.mkdir(parents=True, exist_ok=True)
@@ -118,21 +118,6 @@ def harden_guard(request: GameRequest, *, tell: Told = lambda what, done, total:
             request.out.mkdir(exist_ok=True)
             path.replace(request.out / path.name)
     return result
-
-
-def policy_threshold(policy: str, category: str) -> float:
-    """Return the threshold of a policy on a category, of prompts or else of outputs.
-
-    Raises
-    ------
-    ConfigError
-        The policy has none.
-    """
-    rules = Policy.load(policy).thresholds
-    found = [rules[stage, category][0] for stage in ("input", "output") if (stage, category) in rules]
-    if not found:
-        raise ConfigError(f"policy {policy} has no threshold on {category!r}; name another category or policy")
-    return float(found[0])
 
 
 def _arena(request: GameRequest, parts: Parts, attacks: dict[str, Any], threshold: float, out: Path) -> FilterArena:

@@ -152,9 +152,11 @@ class ClassifierVictim:
         """Return the tokens that the model reads of a text."""
         return self._white_box.tokens(text)
 
-    def gradients(self, texts: Sequence[str], labels: Sequence[int]) -> list[npt.NDArray[np.float32]]:
+    def gradients(
+        self, texts: Sequence[str], labels: Sequence[int], *, halfway_to: int | None = None
+    ) -> list[npt.NDArray[np.float32]]:
         """Return the gradient of each label's cross entropy by the word embeddings of its text."""
-        return self._white_box.gradients(texts, labels)
+        return self._white_box.gradients(texts, labels, halfway_to=halfway_to)
 
     def embeddings(self) -> npt.NDArray[np.float32]:
         """Return the word embeddings, float32, shape (n_vocabulary, n_hidden)."""

@@ -174,7 +174,7 @@ class _Engine:
         if len(self.attack.transformations) > 1:
             found = [_each_once(mine) for mine in found]
         checks = [Check(run.original, text, mine) for run, text, mine in zip(owners, texts, found, strict=True)]
-        passing = iter(self._passing(checks))
+        passing = iter(self._passing(checks, [_propose(run).unchecked for run in owners]))
         return [[next(passing) for _ in _texts_of(run)] for run in asking]
 
     def _restrained(self, asking: Sequence[ExampleRun]) -> list[object]:
@@ -188,13 +188,15 @@ class _Engine:
         passing = iter(self._constrained(checks))
         return [[next(iter(next(passing)), None) for _ in range(size)] for size in sizes]
 
-    def _passing(self, checks: list[Check]) -> list[list[AttackedText]]:
-        """Return the candidates that are not the text itself and pass every constraint, sorted by text."""
+    def _passing(self, checks: list[Check], unchecked: list[bool]) -> list[list[AttackedText]]:
+        """Return the candidates that are not the text itself and pass what is asked of them, sorted by text."""
         changed = [
             Check(check.original, check.current, [text for text in check.candidates if text.text != check.current.text])
             for check in checks
         ]
-        return [sorted(candidates, key=lambda text: text.text) for candidates in self._constrained(changed)]
+        held = iter(self._constrained([check for check, free in zip(changed, unchecked, strict=True) if not free]))
+        kept = [check.candidates if free else next(held) for check, free in zip(changed, unchecked, strict=True)]
+        return [sorted(candidates, key=lambda text: text.text) for candidates in kept]
 
     def _constrained(self, checks: list[Check]) -> list[list[AttackedText]]:
         """Return the candidates that pass every constraint, each asked about what the ones before it left."""
@@ -210,9 +212,15 @@ class _Engine:
         victim = self.readings.victim
         if not isinstance(victim, WhiteBox):
             raise ConfigError(f"victim {victim.name} has no gradients; choose another ranking, or a white-box victim")
-        owners, texts = _flat(asking)
-        rows = iter(victim.gradients([text.text for text in texts], [run.label for run in owners]))
-        return [[next(rows) for _ in _texts_of(run)] for run in asking]
+        points = {_differentiate(run).halfway_to for run in asking}
+        found: dict[int, object] = {}
+        for point in sorted(points, key=str):
+            some = [at for at, run in enumerate(asking) if _differentiate(run).halfway_to == point]
+            owners, texts = _flat([asking[at] for at in some])
+            labels = [run.label for run in owners]
+            rows = iter(victim.gradients([text.text for text in texts], labels, halfway_to=point))
+            found |= {at: [next(rows) for _ in _texts_of(asking[at])] for at in some}
+        return [found[at] for at in range(len(asking))]
 
 
 def _each_once(texts: list[AttackedText]) -> list[AttackedText]:
@@ -224,6 +232,11 @@ def _each_once(texts: list[AttackedText]) -> list[AttackedText]:
 
 def _propose(run: ExampleRun) -> Propose:
     assert isinstance(run.request, Propose)
+    return run.request
+
+
+def _differentiate(run: ExampleRun) -> Differentiate:
+    assert isinstance(run.request, Differentiate)
     return run.request
 
 

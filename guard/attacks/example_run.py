@@ -89,9 +89,11 @@ class ExampleRun:
         """Ask for the victim's word."""
         return cast(Verdicts, (yield Judge(texts)))
 
-    def propose(self, text: AttackedText, indices: list[int] | None = None) -> Searching[list[AttackedText]]:
+    def propose(
+        self, text: AttackedText, indices: list[int] | None = None, *, unchecked: bool = False
+    ) -> Searching[list[AttackedText]]:
         """Ask for one text's candidates."""
-        return (yield from self.propose_many([text], [indices]))[0]
+        return cast(list[list[AttackedText]], (yield Propose([text], [indices], unchecked)))[0]
 
     def propose_many(
         self, texts: list[AttackedText], indices: list[list[int] | None] | None = None
@@ -99,9 +101,11 @@ class ExampleRun:
         """Ask for the candidates of several texts."""
         return cast(list[list[AttackedText]], (yield Propose(texts, indices or [None] * len(texts))))
 
-    def gradients(self, texts: list[AttackedText]) -> Searching[list[npt.NDArray[np.float32]]]:
+    def gradients(
+        self, texts: list[AttackedText], *, halfway_to: int | None = None
+    ) -> Searching[list[npt.NDArray[np.float32]]]:
         """Ask for the gradients of the right label's cross entropy."""
-        return cast(list[npt.NDArray[np.float32]], (yield Differentiate(texts)))
+        return cast(list[npt.NDArray[np.float32]], (yield Differentiate(texts, halfway_to)))
 
     def restrain(
         self, candidates: list[AttackedText], currents: list[AttackedText]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -10,7 +11,9 @@ from guard.attacks.constraints.overlap import AtMostWordsPerturbed, EditDistance
 from guard.attacks.goals import InputReduction, Untargeted
 from guard.attacks.neural_recipes import NEURAL_RECIPES, Parts
 from guard.attacks.search.beam import Beam
+from guard.attacks.search.few_queries import FewQueries
 from guard.attacks.search.greedy import GreedyByImportance
+from guard.attacks.search.reduce_few import ReduceFewQueries
 from guard.attacks.space import Attack
 from guard.attacks.transformations.characters import (
     DeleteCharacter,
@@ -26,7 +29,13 @@ from guard.attacks.transformations.whole_text import InFrame
 from guard.attacks.transformations.wordnet import SwapSynonym
 from guard.errors import ConfigError
 
-__all__ = ["RECIPES", "Recipe", "recipe"]
+__all__ = ["FEW_QUERIES", "RECIPES", "Recipe", "few_queries", "recipe"]
+
+FEW_QUERIES = (
+    "It is not the recipe as published: its changes, constraints and goal are, but words are ranked by a gradient in"
+    " the place of queries, and the first success ends the search. More words may be changed."
+)
+"""What :func:`few_queries` does otherwise than published, in words for whoever reads its figures."""
 
 Recipe = Callable[[float | None], Attack]
 """A threshold, or None for the most probable label, to the attack."""
@@ -132,3 +141,35 @@ def recipe(name: str, *, threshold: float | None = None, parts: Parts | None = N
     if known in NEURAL_RECIPES:
         return NEURAL_RECIPES[known](threshold, parts or Parts())
     return RECIPES[known](threshold)
+
+
+def few_queries(attack: Attack) -> Attack:
+    """Return the attack with a search that asks a white box as little as it can.
+
+    Parameters
+    ----------
+    attack : Attack
+        That puts single words for single words, greedily or in one pass, or one that leaves words out without end.
+
+    Returns
+    -------
+    Attack
+        With the same goal, changes and constraints, under a name that says so.
+
+    Raises
+    ------
+    ConfigError
+        There is no such search for it.
+    """
+    kinds = {part.kind for part in attack.transformations}
+    plain = isinstance(attack.search, GreedyByImportance) or attack.search == Beam(1)
+    contracts = any(isinstance(part, Contract) for part in attack.transformations)
+    name = f"{attack.name}+few-queries"
+    if plain and kinds == {"delete"} and attack.goal.endless:
+        return dataclasses.replace(attack, name=name, search=ReduceFewQueries())
+    if plain and kinds == {"swap"} and not contracts and not attack.goal.endless:
+        return dataclasses.replace(attack, name=name, search=FewQueries())
+    raise ConfigError(
+        f"recipe {attack.name} has no search with few queries: there is one for recipes that put a word for a word,"
+        " greedily or all at once, and for input-reduction; run it as published"
+    )

@@ -86,7 +86,9 @@ class WhiteBox(Victim, Protocol):
     def tokens(self, text: str) -> TokenEncoding:
         """Return the tokens of a text, those that :meth:`gradients` has rows for."""
 
-    def gradients(self, texts: Sequence[str], labels: Sequence[int]) -> list[npt.NDArray[np.float32]]:
+    def gradients(
+        self, texts: Sequence[str], labels: Sequence[int], *, halfway_to: int | None = None
+    ) -> list[npt.NDArray[np.float32]]:
         """Return how the cross entropy of a label changes with each token's word embedding.
 
         Parameters
@@ -94,6 +96,9 @@ class WhiteBox(Victim, Protocol):
         texts : sequence of str
         labels : sequence of int
             One a text: the label whose negative log probability is differentiated.
+        halfway_to : int, optional
+            A token: the gradient is taken halfway between the text and one in which every token, special ones apart,
+            is this one. What a word's loss would change by is told better there than at the text itself.
 
         Returns
         -------

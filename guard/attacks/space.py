@@ -44,17 +44,21 @@ class Propose:
     texts : list of AttackedText
     indices : list of (list of int or None)
         For each text the words that may change; None is all.
+    unchecked : bool
+        Leave the constraints to :class:`Restrain`: they may cost more than the victim.
     """
 
     texts: list[AttackedText]
     indices: list[list[int] | None]
+    unchecked: bool = False
 
 
 @dataclass(frozen=True)
 class Differentiate:
-    """A search wants the victim's gradients at texts, for the example's right label."""
+    """A search wants the victim's gradients at texts, for the example's right label; see :meth:`WhiteBox.gradients`."""
 
     texts: list[AttackedText]
+    halfway_to: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,10 @@ class Space(Protocol):
     def judge(self, texts: list[AttackedText]) -> Searching[Verdicts]:
         """Ask for the victim's word: ``verdicts = yield from space.judge(texts)``."""
 
-    def propose(self, text: AttackedText, indices: list[int] | None = None) -> Searching[list[AttackedText]]:
-        """Ask for one text's candidates: sorted by text, without the text itself, all passing the constraints."""
+    def propose(
+        self, text: AttackedText, indices: list[int] | None = None, *, unchecked: bool = False
+    ) -> Searching[list[AttackedText]]:
+        """Ask for one text's candidates, sorted, without the text itself; all pass the constraints unless unchecked."""
 
     def propose_many(
         self, texts: list[AttackedText], indices: list[list[int] | None] | None = None
@@ -128,7 +134,9 @@ class Space(Protocol):
             For each text the words that may change; None is all.
         """
 
-    def gradients(self, texts: list[AttackedText]) -> Searching[list[npt.NDArray[np.float32]]]:
+    def gradients(
+        self, texts: list[AttackedText], *, halfway_to: int | None = None
+    ) -> Searching[list[npt.NDArray[np.float32]]]:
         """Ask for the gradients of the right label's cross entropy; see :meth:`WhiteBox.gradients`.
 
         Raises

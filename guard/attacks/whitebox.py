@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +72,7 @@ class WhiteBoxVictim:
         """The model by its embeddings."""
         return self._model
 
-    @property
+    @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """The token of each id, as the tokenizer writes it."""
         return self._model.vocabulary
@@ -89,7 +90,9 @@ class WhiteBoxVictim:
         layout = _Layout.of(self._model.token_windows([text]))
         return TokenEncoding(tuple(layout.ids), tuple(layout.offsets))
 
-    def gradients(self, texts: Sequence[str], labels: Sequence[int]) -> list[npt.NDArray[np.float32]]:
+    def gradients(
+        self, texts: Sequence[str], labels: Sequence[int], *, halfway_to: int | None = None
+    ) -> list[npt.NDArray[np.float32]]:
         """Return the gradient of each label's cross entropy by the word embeddings of its text.
 
         Parameters
@@ -98,6 +101,8 @@ class WhiteBoxVictim:
             Batched by padded width; a row does not depend on the others.
         labels : sequence of int
             One a text.
+        halfway_to : int, optional
+            Take them halfway to a text of this token only; special tokens stay as they are.
 
         Returns
         -------
@@ -115,6 +120,8 @@ class WhiteBoxVictim:
         highest: dict[int, tuple[float, int]] = {}
         for rows, words, mask in padded_rows(self._model.word_embeddings, windows, token_budget=self._token_budget):
             chosen = [self._columns[labels[windows[row].owner]] for row in rows]
+            if halfway_to is not None:
+                words = self._halfway(words, [windows[row] for row in rows], halfway_to)
             logits, found = self._by_words(words, mask, chosen)
             for row, logit, gradient in zip(rows, logits, found, strict=True):
                 gradients[row] = gradient
@@ -126,6 +133,14 @@ class WhiteBoxVictim:
             )
             for owner in range(len(texts))
         ]
+
+    def _halfway(self, words: Tensor, windows: Sequence[TokenWindow], token: int) -> Tensor:
+        """Move the tokens of the text, special ones left, half of the way to one token."""
+        inner = torch.zeros(words.shape[:2], dtype=torch.bool)
+        for row, window in enumerate(windows):
+            inner[row, : len(window.places)] = torch.tensor(window.places) >= 0
+        moved = (words + self._model.word_embeddings[token].detach()) / 2
+        return torch.where(inner.to(words.device)[..., None], moved, words)
 
     def _by_words(
         self, words: Tensor, mask: Tensor, chosen: Sequence[tuple[int, int]]

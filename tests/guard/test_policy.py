@@ -345,6 +345,20 @@ def test_on_error_goes_by_the_kind_of_the_filter(name: str, action: Action) -> N
     assert policy.on_error_of(name) == action
 
 
+def test_threshold_on_a_category_is_of_prompts_or_else_of_outputs() -> None:
+    rules: dict[tuple[Stage, str], tuple[float, Action]] = {
+        ("input", "a"): (0.2, Action.BLOCK),
+        ("output", "a"): (0.3, Action.BLOCK),
+        ("output", "b"): (0.4, Action.ALLOW),
+    }
+    policy = Policy("mine", rules)
+    assert (policy.threshold_on("a"), policy.threshold_on("b")) == (0.2, 0.4)
+    with pytest.raises(ConfigError, match=r"no threshold on 'c' \(it has a, b\)"):
+        policy.threshold_on("c")
+    with pytest.raises(ConfigError, match="none at all"):
+        Policy("empty").threshold_on("a")
+
+
 def test_note_names_the_reasons_and_obeys_nothing_else() -> None:
     policy = Policy("a", regenerate_note="No {reasons}, {0} {reasons.__class__} %s.")
     assert policy.note_for(["toxicity", "{0}"]) == "No toxicity, {0}, {0} {reasons.__class__} %s."

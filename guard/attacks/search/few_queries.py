@@ -1,135 +1,163 @@
-"""Word by word as the greedy search, with a gradient in the place of queries: which words first, and which changes."""
+"""Words for words with few queries: one gradient says where to begin, and what was judged says where to go on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
-from guard.attacks.schema import Judged, TokenEncoding, WhiteBox
-from guard.attacks.search.ranking import word_tokens
+from guard.attacks.schema import Judged
+from guard.attacks.search.compass import Compass
 from guard.attacks.space import Searching, Space
 from guard.attacks.words import AttackedText
 from guard.errors import ConfigError
 
-__all__ = ["GreedyFewQueries"]
+__all__ = ["FewQueries"]
 
-_Embeddings = npt.NDArray[np.float32]
+_LEAST_SCORE = 1e-9
 
 
 @dataclass(frozen=True)
-class GreedyFewQueries:
-    """Greedy word swaps that ask the victim as little as they can; the victim must be a white box.
+class FewQueries:
+    """Puts words for words, asking the victim as little as it can; the victim must be a white box.
 
     Parameters
     ----------
-    n_judged : int
-        Of each word's candidates only so many are judged: those that should raise the loss most.
     n_draws : int
         How often a transformation that draws is asked for candidates of a word; drawing costs no query.
-    n_again : int
-        Where a pass over all words fails, how many fresh candidates of each are judged in a second one; 0 for none.
-    unknown : str
-        The victim's token for an unknown word.
+    keep : float
+        Share of the words, in (0, 1], that passes from the third on go over: those that moved the victim most.
+    unknown : str or None
+        The victim's token for an unknown word; None looks for a usual one.
 
     Raises
     ------
     ConfigError
-        A number below its least.
+        A number out of its range.
 
     Notes
     -----
-    One gradient of the original text ranks its words by how much the loss should change, to first order, if a word's
-    tokens were unknown ones: ``sum |(E[unknown] - E[token]) @ gradient|``, in the place of a query a word. Either sign
-    counts: what raises the loss and what lowers it both show where it can be moved. Candidates are ranked by
-    ``mean(E[new tokens]) @ mean(gradient of the word)`` (Ebrahimi et al. 2018, equation 1, with means since a
-    misspelt word has more tokens). A first success ends the search. A gradient is no query, and costs about as much
-    time as three; ``n_queries`` does not tell of it.
+    Words are ranked by one gradient, taken halfway to a text of unknown words (:class:`guard.attacks.search.compass.
+    Compass`), in the place of a query a word; a word's candidates by the same gradient. The first pass goes over the
+    words and judges one candidate of each, on top of what helped so far; the second one another, the words that moved
+    the victim most first; from then on each pass goes over the better part of them with twice as many candidates, as
+    in successive halving (Jamieson and Talwalkar 2016, algorithm 1). A word's replacement gives way to a better one.
+    The search ends with the first success, or when as many of a word's candidates were judged as its transformations
+    give at once. Where the constraints leave no room beside what was chosen, a candidate is tried alone.
+
+    A gradient is no query, and costs about as much time as two; ``n_queries`` does not tell of it.
     """
 
-    n_judged: int = 3
-    n_draws: int = 1
-    n_again: int = 4
-    unknown: str = "[UNK]"
+    n_draws: int = 3
+    keep: float = 0.5
+    unknown: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a search that asks nothing."""
-        if self.n_judged < 1 or self.n_draws < 1 or self.n_again < 0:
-            raise ConfigError(f"{self}: n_judged and n_draws are at least 1, n_again at least 0")
+        if self.n_draws < 1 or not 0 < self.keep <= 1:
+            raise ConfigError(f"{self}: n_draws is at least 1 and keep in (0, 1]")
 
     def run(self, space: Space) -> Searching[Judged]:
         """Search, and return the first success, or the best text found."""
-        text, current = space.start.text, space.start
-        (gradient,) = yield from space.gradients([text])
-        compass = _Compass(space.victim, text, gradient, self.unknown)
-        ranked = compass.ranked(space.indices(text))
-        for n_judged in (self.n_judged, self.n_again):
-            for index in ranked if n_judged else ():
-                candidates = yield from self._candidates(space, current.text, index)
-                chosen = compass.steepest(candidates, index, n_judged)
-                if not chosen:
-                    continue
-                verdicts = yield from space.judge(chosen)
-                best = max(verdicts.judged, key=lambda judged: judged.score, default=current)
-                current = best if best.score > current.score else current
-                if current.met or verdicts.over:
-                    return current
-        return current
+        indices = space.indices(space.start.text)
+        if not indices:
+            return space.start
+        compass = yield from Compass.of(space, self.unknown)
+        order = compass.ranked(indices)
+        words = {index: _Word(index) for index in order}
+        so_far = _SoFar(space.start)
+        for width, some in self._passes(words):
+            for word in some:
+                if word.left is None:
+                    yield from self._draw(space, compass, word)
+                over = yield from _try(space, so_far, word, width)
+                if over or so_far.best.met:
+                    return so_far.best
+        return so_far.best
 
-    def _candidates(self, space: Space, text: AttackedText, index: int) -> Searching[list[AttackedText]]:
-        """Return the distinct candidates of some draws."""
-        found: dict[str, AttackedText] = {}
+    def _passes(self, words: dict[int, _Word]) -> Iterator[tuple[int, list[_Word]]]:
+        """Yield how many candidates of which words come next, until none are left."""
+        yield 1, [*words.values()]
+        width = 1
+        while live := [word for word in words.values() if word.left]:
+            most = len(words) if width == 1 else math.ceil(self.keep * len(words))
+            yield width, sorted(live, key=lambda word: -word.worth)[:most]
+            width *= 2
+
+    def _draw(self, space: Space, compass: Compass, word: _Word) -> Searching[None]:
+        """Find the candidates of a word: the best of some draws, as many as one draw has."""
+        original, index = space.start.text, word.index
+        found: dict[str, None] = {}
+        n_once = 0
         for _ in range(self.n_draws):
-            for candidate in (yield from space.propose(text, [index])):
-                found.setdefault(candidate.text, candidate)
-        return [*found.values()]
+            drawn = yield from space.propose(original, [index], unchecked=True)
+            new = [each for each in _replacements(original, index, drawn) if each not in found]
+            n_once = n_once or len(new)
+            if not new:
+                break  # it does not draw, or the word has no more
+            found |= dict.fromkeys(new)
+        word.left = compass.steepest(index, [*found])[:n_once]
 
 
-class _Compass:
-    """Where the loss rises: the gradient of the original text, word by word."""
+@dataclass
+class _Word:
+    """A word that may change: what is left to judge for it, and by how much its best replacement moved the victim."""
 
-    def __init__(self, victim: object, text: AttackedText, gradient: _Embeddings, unknown: str) -> None:
-        if not isinstance(victim, WhiteBox):
-            raise ConfigError(
-                f"victim {getattr(victim, 'name', victim)} has no gradients; search greedily by importance"
-            )
-        self._victim, self._text, self._gradient = victim, text, gradient
-        self._table, self._encoding = victim.embeddings(), victim.tokens(text.text)
-        vocabulary = getattr(victim, "vocabulary", ())
-        if unknown not in vocabulary:
-            raise ConfigError(f"victim {victim.name} has no token {unknown!r}; name its unknown token")
-        self._unknown = self._table[vocabulary.index(unknown)]
+    index: int
+    left: list[str] | None = None
+    worth: float = 0.0
 
-    def ranked(self, indices: Sequence[int]) -> list[int]:
-        """Return words, most important first, equal ones in order."""
-        importance = np.array([self._importance(index) for index in indices])
-        return [indices[place] for place in np.argsort(-importance, kind="stable")]
 
-    def _importance(self, index: int) -> float:
-        rows = word_tokens(self._encoding, *self._text.span(index))
-        ways = self._unknown - self._vectors(self._encoding, rows)
-        return float(np.abs(np.einsum("ij,ij->i", ways, self._gradient[rows])).sum())
+@dataclass
+class _SoFar:
+    """The best text, and which replacements it is made of."""
 
-    def steepest(self, candidates: Sequence[AttackedText], index: int, n: int) -> list[AttackedText]:
-        """Return the candidates of a word whose loss should be highest, equal ones in order.
+    best: Judged
+    chosen: dict[int, str] = field(default_factory=dict)
 
-        Words keep their index from the original text while words are put for words, so its gradient serves on.
-        """
-        rows = word_tokens(self._encoding, *self._text.span(index)) if index < self._text.n_words else []
-        if len(candidates) <= n or not rows:
-            return [*candidates[:n]]
-        uphill = self._gradient[rows].mean(axis=0)
-        rises = [self._rise(candidate, index, uphill) for candidate in candidates]
-        return [candidates[place] for place in np.argsort(-np.array(rises), kind="stable")[:n]]
 
-    def _rise(self, candidate: AttackedText, index: int, uphill: _Embeddings) -> float:
-        if index >= candidate.n_words:
-            return -np.inf
-        encoding = self._victim.tokens(candidate.text)
-        vectors = self._vectors(encoding, word_tokens(encoding, *candidate.span(index)))
-        return float(vectors.mean(axis=0) @ uphill) if len(vectors) else -np.inf
+def _try(space: Space, so_far: _SoFar, word: _Word, width: int) -> Searching[bool]:
+    """Judge a word's next candidates, keep the best where it helps, and tell whether the budget is spent."""
+    some, word.left = (word.left or [])[:width], (word.left or [])[width:]
+    before, score = so_far.chosen, so_far.best.score
+    passing = yield from _passing(space, before, word.index, some, so_far.best.text)
+    if not passing and before and some:
+        before, score = {}, space.start.score
+        passing = yield from _passing(space, before, word.index, some, space.start.text)
+    if not passing:
+        return False
+    verdicts = yield from space.judge([text for _, text in passing])
+    if not verdicts.judged:
+        return verdicts.over
+    at = max(range(len(verdicts.judged)), key=lambda place: verdicts.judged[place].score)
+    found = verdicts.judged[at]
+    gained = _log_odds(found.score) - _log_odds(score) + (word.worth if word.index in before else 0.0)
+    word.worth = max(word.worth, gained)
+    if found.score > so_far.best.score or found.met:
+        so_far.best, so_far.chosen = found, {**before, word.index: passing[at][0]}
+    return verdicts.over
 
-    def _vectors(self, encoding: TokenEncoding, rows: Sequence[int]) -> _Embeddings:
-        return self._table[[encoding.ids[row] for row in rows]]
+
+def _passing(
+    space: Space, chosen: dict[int, str], index: int, some: Sequence[str], current: AttackedText
+) -> Searching[list[tuple[str, AttackedText]]]:
+    """Return the candidates that pass the constraints together with what was chosen, and the texts they make."""
+    texts = [space.start.text.replace_many({**chosen, index: each}) for each in some]
+    kept = yield from space.restrain(texts, [current] * len(texts))
+    return [(each, text) for each, text in zip(some, kept, strict=True) if text is not None]
+
+
+def _replacements(original: AttackedText, index: int, candidates: Sequence[AttackedText]) -> list[str]:
+    """Return what stands in the place of a word in each candidate that changes nothing else."""
+    start, end = original.span(index)
+    before, after = original.text[:start], original.text[end:]
+    return [
+        each.text[start : len(each.text) - len(after)]
+        for each in candidates
+        if each.text.startswith(before) and each.text.endswith(after) and len(each.text) > len(before) + len(after)
+    ]
+
+
+def _log_odds(score: float) -> float:
+    inside = min(max(score, _LEAST_SCORE), 1 - _LEAST_SCORE)
+    return math.log(inside / (1 - inside))

@@ -399,6 +399,36 @@ class TestTexts:
         assert result.exit_code == 0, result.output
         assert by_recipe(tmp_path / "run")["deepwordbug"]["n"] == 3
 
+    def test_a_search_with_few_queries_says_that_it_is_not_the_published_recipe(
+        self, tmp_path: Path, texts: Path
+    ) -> None:
+        folder = write_tiny_classifier(tmp_path / "classifier")
+        data = ("--target", f"transformer:{folder}", "--data", texts, "--column", "comment", "--label-column", "label")
+        wanted = ("--recipe", "deepwordbug", "--search", "few-queries")
+        for out in ("run", "again"):
+            assert assay(*wanted, *data, "--out", tmp_path / out).exit_code == 0
+        (found,) = summary_in(tmp_path / "run")["recipes"]
+        assert found["attack"].startswith("deepwordbug+few-queries")
+        assert "not the recipe as published" in found["notes"][0]
+        assert summary_in(tmp_path / "run")["settings"]["search"] == "few-queries"
+        assert (tmp_path / "run" / "attempts.jsonl").read_bytes() == (
+            tmp_path / "again" / "attempts.jsonl"
+        ).read_bytes()
+        other = assay("--recipe", "deepwordbug", *data, "--out", tmp_path / "run", "--resume")
+        says(other, 2, "run")
+
+    def test_a_search_with_few_queries_needs_gradients_and_a_recipe_that_has_one(
+        self, tmp_path: Path, texts: Path, words: Path, goals: Path
+    ) -> None:
+        few = ("--search", "few-queries", "--out", tmp_path / "run")
+        data = ("--data", texts, "--column", "comment", "--label-column", "label")
+        rude = ("--target", f"filter:lexical:{words}", "--category", "rude", "--threshold", "0.5")
+        says(assay("--recipe", "pruthi", *rude, *data, *few), 2, "few queries", "has none", "--search")
+        tiny = ("--target", f"transformer:{write_tiny_classifier(tmp_path / 'classifier')}")
+        says(assay("--recipe", "checklist", *tiny, *data, *few), 2, "checklist has no search with few queries")
+        says(assay("--recipe", "direct", "--target", f"model:{MODEL}:to_vex", "--goals", goals, *few), 2, "--search")
+        assert not (tmp_path / "run").exists()
+
     @pytest.mark.parametrize(
         ("content", "extra", "parts"),
         [

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from cli import main
 from evals.harden_filter.rows import Table
 from evals.harden_guard.files import write_game
-from evals.harden_guard.hardening import GameRequest, GameSizes, harden_guard, policy_threshold
-from guard.errors import ConfigError, OutputError
+from evals.harden_guard.hardening import GameRequest, GameSizes, harden_guard
+from guard.errors import OutputError
 from guard.harden.filter_training import HardenSettings
 from guard.train.encoder import TrainSettings, train, write_weights
 from guard.train.lora import LoraSettings
@@ -75,12 +75,6 @@ def test_a_folder_that_holds_something_is_left_alone(request_: GameRequest, tmp_
     with pytest.raises(OutputError, match="not empty"):
         harden_guard(GameRequest(request_.table, tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
-def test_thresholds_are_those_of_the_policy() -> None:
-    assert 0 < policy_threshold("standard", "toxicity") < 1
-    with pytest.raises(ConfigError, match="no threshold on 'taste'"):
-        policy_threshold("standard", "taste")
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,19 @@ def test_gradients_match_central_differences(folders: tuple[Path, Path], label: 
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
 
+def test_gradients_halfway_to_a_token_are_those_of_the_midpoint(folders: tuple[Path, Path]) -> None:
+    """Special tokens stay where they are; the differences are of the loss at the midpoint."""
+    exact = encoder(folders, "float64")
+    token = exact.vocabulary.index("[UNK]")
+    found = victim(encoder(folders)).gradients([TEXTS[0]], [1], halfway_to=token)[0]
+    (window,) = exact.token_windows([TEXTS[0]])
+    words = exact.word_embeddings[list(window.ids)].double()
+    words[1:-1] = (words[1:-1] + exact.word_embeddings[token].double()) / 2
+    direction = torch.from_numpy(np.random.default_rng(0).normal(size=words.shape))
+    slope = sum(s * cross_entropy(exact, words + s * STEP * direction, 0, 1) for s in (1, -1)) / (2 * STEP)
+    assert (found.astype(np.float64) * direction.numpy()).sum() == pytest.approx(slope, rel=1e-3)
+
+
 def test_gradients_do_not_depend_on_the_batch(folders: tuple[Path, Path]) -> None:
     white = victim(encoder(folders))
     together = white.gradients(TEXTS, [1, 0, 1, 1])

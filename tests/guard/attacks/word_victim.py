@@ -44,7 +44,10 @@ class WordVictim:
         spans = [attacked.span(i) for i in range(attacked.n_words)]
         return TokenEncoding((0, *ids, 0), ((0, 0), *spans, (0, 0)))
 
-    def gradients(self, texts: Sequence[str], labels: Sequence[int]) -> list[npt.NDArray[np.float32]]:
+    def gradients(
+        self, texts: Sequence[str], labels: Sequence[int], *, halfway_to: int | None = None
+    ) -> list[npt.NDArray[np.float32]]:
+        # Linear in the embeddings up to the loss: halfway to any token the direction is the same.
         bad = self.probabilities(texts)[:, 1]
         each = []
         for text, p, label in zip(texts, bad, labels, strict=True):

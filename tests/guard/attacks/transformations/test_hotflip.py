@@ -29,9 +29,11 @@ class Counting(WhiteBoxVictim):
 
     n_calls = 0
 
-    def gradients(self, texts: Sequence[str], labels: Sequence[int]) -> list[npt.NDArray[np.float32]]:
+    def gradients(
+        self, texts: Sequence[str], labels: Sequence[int], *, halfway_to: int | None = None
+    ) -> list[npt.NDArray[np.float32]]:
         self.n_calls += 1
-        return super().gradients(texts, labels)
+        return super().gradients(texts, labels, halfway_to=halfway_to)
 
 
 @pytest.fixture(scope="module")

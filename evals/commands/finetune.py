@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from evals.commands.finetune_ethics import search
 from evals.commands.finetune_filter import filter_
 from evals.commands.finetune_generator import generator
 from evals.commands.finetune_next import next_
@@ -51,3 +52,4 @@ def finetune() -> None:
 finetune.add_command(generator)
 finetune.add_command(filter_)
 finetune.add_command(next_)
+finetune.add_command(search)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from evals.commands.finetune_ethics import ethics_of, ethics_options, finish
 from evals.commands.options import DEVICE, DTYPE, POSITIVE
 from evals.console import table, tell
 from evals.progress import show_progress
 from guard.errors import ConfigError
 
 if TYPE_CHECKING:
+    from evals.ethics.settings import EthicsRequest
     from evals.finetuning.checking import Checked
     from evals.finetuning.request import FinetuneRequest
 
@@ -62,6 +64,7 @@ _MAY_CHANGE = frozenset({"out", "resume", "as_json", "minutes", "rate", "patienc
 @click.option("--packing", is_flag=True, help="Lay texts behind each other in a row; they do not see each other.")
 @click.option("--checkpointing", is_flag=True, help="Less memory, about a third more time.")
 @click.option("--patience", type=POSITIVE, default=3, show_default=True, help="Looks without a better one.")
+@ethics_options
 @click.option("--track", multiple=True, default=("tensorboard",), show_default=True, help="tensorboard, wandb or none.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @DEVICE
@@ -83,7 +86,9 @@ def generator(context: click.Context, /, **options: Any) -> None:
             from evals.finetuning.result import to_dict
 
             options = _resumed(context, options) if resume else options
-            request = request_of(options)
+            request, ethics = request_of(options), ethics_of(options)
+        if ethics is not None:
+            sys.exit(_with_ethics(request, ethics, bars, resume=resume, as_json=as_json))
         result = finetune(
             request,
             resume=resume,
@@ -103,6 +108,22 @@ def generator(context: click.Context, /, **options: Any) -> None:
         written = "adapter" if request.tuning.method == "prompt" else "model"
         click.echo(f"\n{result.perplexity.sentence}\nWrote {request.out}: {written}, report.html, curves.csv.")
     sys.exit(int(result.perplexity.outcome))
+
+
+def _with_ethics(request: FinetuneRequest, ethics: EthicsRequest, bars: Any, *, resume: bool, as_json: bool) -> int:
+    """Train with terms beside the language-model loss, hold it against plain training, and return the exit code."""
+    from evals.ethics.running import finetune_with_ethics
+
+    found = finetune_with_ethics(
+        request,
+        ethics,
+        resume=resume,
+        tell=bars.show,
+        note=tell,
+        show=lambda checked: None if as_json else _show_check(checked, bars),
+    )
+    with bars.paused():
+        return finish(found, request, ethics, as_json=as_json)
 
 
 def _show_check(checked: Checked, bars: Any) -> None:

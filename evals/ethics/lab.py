@@ -106,7 +106,7 @@ class Lab:
         self.train = self._judged("judging the rows", train, located=located)
         self.validation = self._judged("judging the rows", validation, located=located)
         self._prose = [plain_example(tokenizer, text, most=_MOST_UNLEARNT) for text in prose]
-        self._sampled: list[Sampled] | None = None
+        self._sampled: dict[str, list[Sampled]] = {}
 
     def _judged(self, what: str, texts: Sequence[JudgedText], *, located: bool) -> list[JudgedText]:
         self.tell(what, 0, 1)
@@ -161,19 +161,20 @@ class Lab:
 
     def sampled(self) -> list[Sampled]:
         """Return what the plainly trained model says to beginnings of training texts, judged; asked once."""
-        if self._sampled is None:
-            plain = self.trained(PLAIN)
+        plain = self.trained(PLAIN)
+        digest = tensors_digest(plain.tensors)
+        if digest not in self._sampled:
             generator = self.generator(plain, replace(_SAMPLE_DECODING, chat=self.chat))
-            self._sampled = sample(
+            self._sampled[digest] = sample(
                 generator,
                 self._beginnings(),
                 self.judges.training,
                 self.request.samples,
-                file=self.folder / "sampled.jsonl",
-                identity=tensors_digest(plain.tensors),
+                file=self.folder / f"sampled-{digest[:12]}.jsonl",
+                identity=digest,
                 tell=lambda done, total: self.tell("sampling the plain model", done, total),
             )
-        return self._sampled
+        return self._sampled[digest]
 
     def _beginnings(self) -> list[str]:
         """Return what the model is sampled on: beginnings of texts, those of unwanted ones first, or whole prompts."""

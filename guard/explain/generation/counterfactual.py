@@ -102,7 +102,7 @@ def find_edit(
     order : sequence of int, optional
         Places of words, the one most to blame for the verdict first. Default: by what leaving each out does.
     replacements : mapping of int to sequence of str, optional
-        What may stand in the place of a word, beside nothing.
+        What may stand in the place of a word, the least change first; leaving it out comes last.
     budget : int
         Most texts to score in the search. Every single change is tried whatever it is, and the last step, which puts
         words back, scores what it needs.
@@ -110,7 +110,8 @@ def find_edit(
     Returns
     -------
     Counterfactual
-        Of one word where one word is enough. Otherwise small, and such that no single change can be put back; a
+        Of one word where one word is enough: of the word at which the number can be moved furthest, with the least
+        change there that turns the verdict. Otherwise small, and such that no single change can be put back; a
         smaller edit of other words may exist.
 
     Raises
@@ -148,7 +149,8 @@ class _Search:
         places = list(range(len(self.words.ranges)))
         blame = self._choose(places, replacements)
         ranked = list(order) if order is not None else sorted(places, key=lambda at: (-blame[at], at))
-        best = self._best([frozenset([at]) for at in places])
+        most = sorted(places, key=lambda at: (-blame[at], at))
+        best = next((edit for at in most if self._turned(edit := frozenset([at]))), None)
         if best is None:
             prefixes = [frozenset(ranked[:size]) for size in range(2, len(ranked) + 1)]
             best = self._best(prefixes[: max(0, self.budget - len(self.known))])
@@ -156,14 +158,19 @@ class _Search:
         return self._told(None if best is None else self._minimal(best))
 
     def _choose(self, places: Sequence[int], replacements: Mapping[int, Sequence[str]]) -> dict[int, float]:
-        """Pick for each word what turns the number furthest; return how far that is."""
-        tried = [(at, new) for at in places for new in ("", *replacements.get(at, ())) if new != self.words.word(at)]
+        """Pick for each word the first that turns the verdict alone, else what moves the number furthest.
+
+        Returns how far the number can be moved at each place.
+        """
+        tried = [(at, new) for at in places for new in (*replacements.get(at, ()), "") if new != self.words.word(at)]
         numbers = self._numbers([self.words.edited({at: new}) for at, new in tried])
-        gains: dict[int, float] = dict.fromkeys(places, -math.inf)
+        gains, turned = dict.fromkeys(places, -math.inf), set[int]()
         for (at, new), number in zip(tried, numbers, strict=True):
-            gain = self._sign() * (self.before - number)
-            if gain > gains[at]:
-                gains[at], self.options[at] = gain, new
+            gain, turns = self._sign() * (self.before - number), self._turns(number)
+            if at not in turned and (turns or gain > gains[at]):
+                self.options[at] = new
+            gains[at] = max(gain, gains[at])
+            turned |= {at} if turns else set()
         return gains
 
     def _grown(self, ranked: Sequence[int], best: frozenset[int] | None) -> frozenset[int] | None:
@@ -215,6 +222,10 @@ class _Search:
     def _distance(self, edit: frozenset[int]) -> float:
         (number,) = self._numbers([self._text(edit)])
         return self._sign() * (number - self.threshold)
+
+    def _turned(self, edit: frozenset[int]) -> bool:
+        (number,) = self._numbers([self._text(edit)])
+        return self._turns(number)
 
     def _sign(self) -> float:
         return 1.0 if self.before >= self.threshold else -1.0

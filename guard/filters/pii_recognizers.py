@@ -3,21 +3,59 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import re
-from collections.abc import Iterable, Sequence
+import string
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, cast
 
+import phonenumbers
 import tldextract
-from presidio_analyzer import Pattern, PatternRecognizer, RecognizerResult, predefined_recognizers
-from presidio_analyzer.nlp_engine import NlpArtifacts
-from presidio_analyzer.predefined_recognizers import EmailRecognizer, PhoneRecognizer
 
 from guard.errors import ConfigError
+from guard.filters.pii_rules import read_rules
+from guard.filters.private_package import PrivatePackage
+
+if TYPE_CHECKING:
+    from presidio_analyzer import LocalRecognizer, Pattern, PatternRecognizer, RecognizerResult
+    from presidio_analyzer.nlp_engine import NlpArtifacts
 
 __all__ = ["Recognizer", "recognizers"]
 
-Recognizer = PatternRecognizer | PhoneRecognizer
-"""Both take a text and entities, and need no language model."""
+_PREDEFINED = "presidio_analyzer.predefined_recognizers"
+_IBAN = f"{_PREDEFINED}.generic.iban_patterns"
+_BASES = ("LocalRecognizer", "Pattern", "PatternRecognizer", "RecognizerResult")
+_OURS = frozenset(
+    (
+        *("CardNumberRecognizer", "ChinaMobileRecognizer", "ChinaResidentIdRecognizer", "EmailRecognizer"),
+        *("EthereumRecognizer", "IbanRecognizer", "PassportRecognizer", "PhoneRecognizer", "SpelledEmailRecognizer"),
+        "SsnLastFourRecognizer",
+    )
+)
 
+
+def _presidio() -> Callable[[str, str], object]:
+    """Return how to get names of Presidio: its recognisers of forms alone, or, where that cannot be, all of it.
+
+    All of it is spaCy too, which takes seconds and 60 MiB, and which no recogniser of forms needs.
+    """
+    private = PrivatePackage("presidio_analyzer")
+    wanted = {rule.recognizer for rule in read_rules()} - _OURS
+    try:
+        for module, name in (*(("presidio_analyzer", base) for base in _BASES), (_IBAN, "regex_per_country")):
+            private.get(module, name)
+        for name in wanted:
+            private.get(_PREDEFINED, name)
+    except Exception:  # a version laid out otherwise: whatever is amiss, the ordinary import will say
+        return lambda module, name: getattr(importlib.import_module(module), name)
+    return private.get
+
+
+_get = _presidio()
+if not TYPE_CHECKING:
+    LocalRecognizer, Pattern, PatternRecognizer, RecognizerResult = (_get("presidio_analyzer", name) for name in _BASES)
+
+_BASE_36 = string.digits + string.ascii_uppercase
 _SEPARATORS = re.compile(r"[ .\-]")
 _ISSUED = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
@@ -32,15 +70,15 @@ _ID_CHECKS = "10X98765432"
 _PROVINCES = re.compile(r"1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]")
 
 
-class _OfflineEmailRecognizer(EmailRecognizer):
-    """Presidio's, with the list of public suffixes that tldextract ships: no network, no cache folder.
+class _OfflineEmailRecognizer(PatternRecognizer):
+    """Addresses under a public suffix, by the list that tldextract ships: no network, no cache folder.
 
-    The expression is our own: Presidio's takes all of a link before an address in it, and has no bound.
+    Presidio's own takes all of a link before an address in it, has no bound, and fetches the list.
     """
 
     def __init__(self) -> None:
         address = r"\w[\w.+%'~-]{0,63}@\w{1,63}(?:-{1,3}\w{1,63}){0,8}(?:\.\w{1,63}(?:-{1,3}\w{1,63}){0,8}){1,8}\b"
-        super().__init__(patterns=[Pattern("address", address, 0.5)])
+        super().__init__(supported_entity="EMAIL_ADDRESS", patterns=[Pattern("address", address, 0.5)])
         self._suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
     def validate_result(self, pattern_text: str) -> bool:
@@ -64,20 +102,71 @@ class _SpelledEmailRecognizer(PatternRecognizer):
         return True if re.search(r"[\[({]", pattern_text) else None
 
 
-class _FirstRegionRecognizer(PhoneRecognizer):
-    """Presidio's, region by region until one reads a number: a number with a plus is the same in all of them."""
+class _PhoneRecognizer(LocalRecognizer):
+    """Telephone numbers that phonenumbers calls valid, region by region until one reads a number.
+
+    A number with a plus is the same in all of them. Presidio's own imports spaCy for an annotation.
+    """
+
+    _SCORE = 0.4
 
     def __init__(self, regions: tuple[str, ...]) -> None:
-        super().__init__(supported_regions=regions)
-        self._each = [PhoneRecognizer(supported_regions=(region,)) for region in regions]
+        super().__init__(supported_entities=["PHONE_NUMBER"])
+        self._regions = regions
+
+    def load(self) -> None:
+        """Nothing to load: phonenumbers reads what it knows of a region when first asked."""
 
     def analyze(
         self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts | None = None
     ) -> list[RecognizerResult]:
-        for recognizer in self._each[:1] if text.startswith("+") else self._each:
-            if results := recognizer.analyze(text, entities):
-                return list(results)
+        for region in self._regions[:1] if text.startswith("+") else self._regions:
+            matcher = phonenumbers.PhoneNumberMatcher(text, region, leniency=phonenumbers.Leniency.VALID)
+            if found := [RecognizerResult("PHONE_NUMBER", one.start, one.end, self._SCORE) for one in matcher]:
+                return found
         return []
+
+
+class _IbanRecognizer(LocalRecognizer):
+    """International bank account numbers: the country's form, as Presidio lists it, and two check digits (ISO 13616).
+
+    Letters after a number may belong to the next word, so it is tried without its last group, and the one before.
+    """
+
+    _NUMBER = re.compile(
+        r"(?<![A-Z0-9])([A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2,6})"
+        r"((?:[ -]?[A-Z0-9]{4})?)((?:[ -]?[A-Z0-9]{1,3})?)(?![A-Z0-9])"
+    )
+
+    def __init__(self) -> None:
+        super().__init__(supported_entities=["IBAN_CODE"])
+        self._forms = {country: re.compile(form) for country, form in _iban_forms().items()}
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def analyze(
+        self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts | None = None
+    ) -> list[RecognizerResult]:
+        return [RecognizerResult("IBAN_CODE", start, end, 1.0) for start, end in self._numbers(text)]
+
+    def _numbers(self, text: str) -> Iterator[tuple[int, int]]:
+        for match in self._NUMBER.finditer(text):
+            for group in (3, 2, 1):
+                if self._is_valid(text[match.start() : match.end(group)]):
+                    yield match.start(), match.end(group)
+                    break
+
+    def _is_valid(self, value: str) -> bool:
+        number = _SEPARATORS.sub("", value)
+        form = self._forms.get(number[:2])
+        turned = number[4:] + number[:2] + "00"
+        checked = int("".join(str(_BASE_36.index(character)) for character in turned))
+        return number[2:4] == f"{98 - checked % 97:02}" and form is not None and form.match(number) is not None
+
+
+def _iban_forms() -> dict[str, str]:
+    return cast("dict[str, str]", _get(_IBAN, "regex_per_country"))
 
 
 class _CardNumberRecognizer(PatternRecognizer):
@@ -149,12 +238,16 @@ def _ssn_last_four() -> PatternRecognizer:
     return _of_pattern("US_SSN", rf"(?<={named}{between})\b\d{{4}}\b(?! ?[-\d])")
 
 
-_OWN = {
+Recognizer = PatternRecognizer | _IbanRecognizer | _PhoneRecognizer
+"""Takes a text and entities, and needs no language model."""
+
+_OWN: dict[str, Callable[[], Recognizer]] = {
     "CardNumberRecognizer": _CardNumberRecognizer,
     "ChinaMobileRecognizer": _china_mobile,
     "ChinaResidentIdRecognizer": _ChinaResidentIdRecognizer,
     "EmailRecognizer": _OfflineEmailRecognizer,
     "EthereumRecognizer": _ethereum,
+    "IbanRecognizer": _IbanRecognizer,
     "PassportRecognizer": _passport,
     "SpelledEmailRecognizer": _SpelledEmailRecognizer,
     "SsnLastFourRecognizer": _ssn_last_four,
@@ -183,9 +276,12 @@ def _made(name: str, regions: tuple[str, ...]) -> Recognizer:
     if name in _OWN:
         return _OWN[name]()
     if name == "PhoneRecognizer":
-        return _FirstRegionRecognizer(regions)
-    made = getattr(predefined_recognizers, name, None)
+        return _PhoneRecognizer(regions)
+    try:
+        made = _get(_PREDEFINED, name)
+    except (AttributeError, ImportError):
+        made = None
     if not (isinstance(made, type) and issubclass(made, PatternRecognizer)):
-        raise ConfigError(f"there is no pattern recogniser {name!r} in presidio_analyzer.predefined_recognizers")
+        raise ConfigError(f"there is no pattern recogniser {name!r} in {_PREDEFINED}")
     recognizer: PatternRecognizer = made()  # type: ignore[call-arg]  # each names its own entity and patterns
     return recognizer

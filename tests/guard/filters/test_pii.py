@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+import random
+import string
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -245,3 +250,102 @@ def test_names_are_found_with_a_model(tmp_path: Path) -> None:
 def test_ordinary_requests_raise_no_alarm(pii: PiiFilter, shared_data: Path) -> None:
     lines = (shared_data / "banking77" / "banking77.csv").read_text(encoding="utf-8").splitlines()
     assert (pii.score_batch(lines[1:2001]).max(axis=1) >= THRESHOLD).mean() <= 0.005
+
+
+WHOLE_PRESIDIO = """
+import json, sys
+from presidio_analyzer import predefined_recognizers
+from guard.filters.private_package import PrivatePackage
+
+def refuse(self, module, name):
+    raise ImportError(f"{module} is laid out otherwise")
+
+PrivatePackage.get = refuse
+from guard.filters import pii_recognizers
+from guard.filters.pii import PiiFilter
+
+class Phone(predefined_recognizers.PhoneRecognizer):
+    def __init__(self, regions):
+        super().__init__(supported_regions=regions)
+        self.each = [predefined_recognizers.PhoneRecognizer(supported_regions=(region,)) for region in regions]
+
+    def analyze(self, text, entities, nlp_artifacts=None):
+        for one in self.each[:1] if text.startswith("+") else self.each:
+            if results := one.analyze(text, entities):
+                return results
+        return []
+
+pii_recognizers._PhoneRecognizer = Phone
+pii_recognizers._OWN["IbanRecognizer"] = predefined_recognizers.IbanRecognizer
+assert pii_recognizers.PatternRecognizer is predefined_recognizers.IbanRecognizer.__mro__[1]
+pii = PiiFilter()
+found = [[[s.start, s.end, s.category, s.score] for s in pii.locate(text)] for text in json.load(sys.stdin)]
+print(json.dumps(["spacy" in sys.modules, found]))
+"""
+WITHOUT_SPACY = """
+import json, sys
+from guard.filters.pii import PiiFilter
+pii = PiiFilter()
+found = [[[s.start, s.end, s.category, s.score] for s in pii.locate(text)] for text in json.load(sys.stdin)]
+print(json.dumps(["spacy" in sys.modules, found]))
+"""
+
+
+def in_a_process(program: str, texts: list[str]) -> tuple[bool, list[object]]:
+    done = subprocess.run([sys.executable, "-c", program], input=json.dumps(texts), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    spacy, found = json.loads(done.stdout)
+    return spacy, found
+
+
+def mixed(text: str, others: list[str], draw: random.Random) -> str:
+    """Change some digits and separators, join with others, cut: near misses of everything."""
+    changed = list(text)
+    for place in draw.sample(range(len(changed)), k=min(len(changed), draw.choice([0, 0, 1, 2]))):
+        pool = string.digits if changed[place].isdigit() else " -./" + string.ascii_uppercase
+        changed[place] = draw.choice(pool)
+    joined = draw.choice([" ", ", ", " and ", "", "\n", " number "]).join(["".join(changed), draw.choice(others)])
+    return joined[draw.choice([0, 0, 0, 3]) :]
+
+
+def iban(draw: random.Random) -> str:
+    """Make one with right check digits, of any letters and length, so of a valid form only now and then."""
+    country = draw.choice(["DE", "GB", "FR", "NO", "MT", "XX"])
+    length = {"DE": 18, "GB": 18, "FR": 23, "NO": 11, "MT": 27, "XX": 20}[country]
+    alphabet = string.digits if country in ("DE", "NO") else string.digits * 3 + "ABZ"
+    body = "".join(draw.choice(alphabet) for _ in range(length))
+    body = "WEST" + body[4:] if country == "GB" else body
+    number = int("".join(str(int(character, 36)) for character in body + country + "00"))
+    value = f"{country}{98 - number % 97:02}{body}"
+    grouped = " ".join(value[place : place + 4] for place in range(0, len(value), 4))
+    return draw.choice(
+        [value, grouped, grouped.replace(" ", "-"), f"{grouped} 2 days", f"{value} TO JO", value.lower()]
+    )
+
+
+def test_findings_are_those_of_the_whole_of_presidio() -> None:
+    draw = random.Random(0)
+    table = [
+        *(text for text, *_ in IDENTIFIERS),
+        *NEAR_MISSES,
+        *CONTRACT_TEXTS,
+        *(s for s in STRANGE if s.isprintable()),
+    ]
+    numbers = ["".join(draw.choice(string.digits) for _ in range(draw.randint(6, 19))) for _ in range(200)]
+    phones = [
+        f"{draw.choice(['+49 ', '0', '(0', '+1 '])}{draw.randint(100, 999)}) {n[:7]}".replace(")", "") for n in numbers
+    ]
+    pool = [*table, *numbers, *phones, *(iban(draw) for _ in range(300))]
+    texts = [*table, *(iban(draw) for _ in range(200)), *phones]
+    texts += [mixed(draw.choice(pool), pool, draw) for _ in range(2_000 - len(texts))]
+    whole_has_spacy, expected = in_a_process(WHOLE_PRESIDIO, texts)
+    has_spacy, found = in_a_process(WITHOUT_SPACY, texts)
+    assert [text for text, one, other in zip(texts, found, expected, strict=True) if one != other] == []
+    assert sum(bool(one) for one in found) > 1_000
+    assert (has_spacy, whole_has_spacy) == (False, True)
+
+
+def test_recognisers_of_our_own_are_known_by_name() -> None:
+    from guard.filters import pii_recognizers
+
+    assert {*pii_recognizers._OWN, "PhoneRecognizer"} == pii_recognizers._OURS

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["evident_words", "joined", "without_word", "word_evidence", "words"]
+__all__ = ["evident_words", "joined", "word_evidence", "words"]
 
 _WORD = re.compile(r"\S+")
 _EDGE = frozenset(".,;:!?\"'()[]{}<>\u2026\u201c\u201d\u2018\u00ab\u00bb")
@@ -77,15 +77,18 @@ def word_evidence(
     return sums
 
 
-def evident_words(sums: npt.NDArray[np.float64]) -> list[int]:
+def evident_words(sums: npt.NDArray[np.float64], *, relative: float = _RELATIVE, beside: float = _BESIDE) -> list[int]:
     """Return the positions of the words that carry most of the positive evidence, in order.
 
-    A word is taken when its evidence is at least 0.4 times that of the strongest, or 0.2 times and beside a taken one.
+    A word is taken when its evidence is at least `relative` times that of the strongest, or `beside` times and beside a
+    taken one.
 
     Parameters
     ----------
     sums : ndarray
         float64, shape (n,): of all words of a text in order.
+    relative, beside : float
+        In (0, 1]; 1 for `beside` takes no neighbours.
 
     Examples
     --------
@@ -95,7 +98,7 @@ def evident_words(sums: npt.NDArray[np.float64]) -> list[int]:
     highest = sums.max(initial=0.0)
     if highest <= 0:
         return []
-    taken, weak = sums >= _RELATIVE * highest, sums >= _BESIDE * highest
+    taken, weak = sums >= relative * highest, sums >= beside * highest
     for order in (range(1, len(sums)), range(len(sums) - 2, -1, -1)):
         step = -1 if order.step > 0 else 1
         for at in order:
@@ -118,14 +121,3 @@ def joined(text: str, ranges: Sequence[Range]) -> list[Range]:
         else:
             spans.append((start, end))
     return spans
-
-
-def without_word(
-    window: Sequence[int], offsets: Sequence[tuple[int, int]], word: tuple[int, int], *, blank: int
-) -> list[int]:
-    """Return a window with the tokens of one word masked."""
-    inner = [
-        blank if start < word[1] and end > word[0] else token
-        for token, (start, end) in zip(window[1:-1], offsets, strict=True)
-    ]
-    return [window[0], *inner, window[-1]]

@@ -15,7 +15,7 @@ from guard.explain.schema import Attribution, Values
 
 __all__ = ["PATH_POINT", "gradient_on_path", "integrated_gradients", "integrated_gradients_fixed"]
 
-PATH_POINT = 0.3
+PATH_POINT = 0.35
 """Where on the way from the baseline to the text one gradient says most; how it was found: docs/design/explain.md."""
 
 

@@ -233,17 +233,22 @@ def test_locate_gives_ordered_spans_of_the_text_with_the_score_of_the_category(e
         assert {span.category for span in spans} == with_words
 
 
-def test_locate_finds_the_word_that_costs_most_when_masked(encoder: EncoderFilter, base: Path) -> None:
-    blank, checked = tokenizer(base).token_to_id("[MASK]"), 0
+def test_locate_finds_the_word_that_raises_the_logit_most_on_the_way_from_the_mask(encoder: EncoderFilter) -> None:
+    wide = encoder.widened()
+    table, blank, checked = wide.word_embeddings, wide.vocabulary.index("[MASK]"), 0
     for text in ("you are a stupid person", "i love the weather", "do not hate the kind person", "you and i"):
-        ((window,), _) = encoder._windows([text])  # every word of these texts is one token
-        masked = [[*window[:at], blank, *window[at + 1 :]] for at in range(1, len(window) - 1)]
-        logits = encoder._logits([window, *masked])
-        for column, category in enumerate(encoder.categories):
-            falls = logits[0, column] - logits[1:, column]
-            spans = [span for span in encoder.locate(text) if span.category == category]
-            if spans and falls.max() > 0:
-                word = text.split()[int(falls.argmax())]
+        ((window,), _) = wide._windows([text])  # every word of these texts is one token
+        there = table[torch.tensor([window])]
+        way = torch.cat((torch.zeros_like(there[:, :1]), there[:, 1:-1] - table[blank], there[:, -1:] * 0), dim=1)
+        # One word after the other a little further on the way, by finite differences.
+        steps = torch.cat([0.01 * way * (torch.arange(len(window)) == at)[None, :, None] for at in range(len(window))])
+        on_way = there - 0.65 * way
+        mask = torch.ones((len(window), len(window)), dtype=torch.bool)
+        rises = (wide.logits_of(on_way + steps, mask) - wide.logits_of(on_way - steps, mask)).numpy()[1:-1]
+        for column, category in enumerate(wide.categories):
+            spans = [span for span in wide.locate(text) if span.category == category]
+            if spans:
+                word = text.split()[int(rises[:, column].argmax())]
                 assert word in " ".join(text[span.start : span.end] for span in spans).split()
                 checked += 1
     assert checked >= 3

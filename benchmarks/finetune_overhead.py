@@ -133,10 +133,7 @@ def alone(options: argparse.Namespace) -> None:
         step = bare_step(options, tuned=options.side == "tuned")
         for _ in range(3):
             step()
-    if torch.cuda.is_available():
-        peak = torch.cuda.max_memory_allocated() / 2**20
-    else:
-        peak = host_peak_mb()
+    peak = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else host_peak_mb()
     print(json.dumps({"peak_mb": peak}))
 
 

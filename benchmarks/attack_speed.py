@@ -1,27 +1,31 @@
-"""How long DeepWordBug takes on the encoder filter: TextAttack as its users run it, TextAttack mended, and Assay.
+"""How long recipes take on the encoder filter: TextAttack as its users run it, TextAttack mended, and Assay.
 
 Runs in TextAttack's environment with Assay on the path, since all four arms share one process, one model in float32
 and the same threads:
 
 - ``stock``: TextAttack 0.3.11 with its own Hugging Face wrapper, which pads every text to 512 tokens. On the first
-  ``--stock`` examples only; its time is that of its queries there, for as many queries as ``mended`` asks.
+  ``--stock`` examples only and of the first recipe; its time is that of its queries there, for as many queries as
+  ``mended`` asks.
 - ``mended``: the same with a wrapper that pads to the longest text of the batch (``padded_to_longest``).
 - ``same``: Assay's recipe. Its texts and query counts are held against the mended arm's, example by example.
-- ``fast``: Assay's recipe with ``GreedyFewQueries``. Success is held against the same examples.
+- ``fast``: Assay's recipe with the search of ``--search few-queries``. Success is held against the same examples;
+  for input reduction the share of words left out is.
 
 The model is the shipped encoder with its update merged, as a ``PreTrainedModel`` (``attack_speed_victim.py``); its
 scores are held against the filter's first. Arms take turns on blocks of examples, each block in another order, so that
 whatever else the machine does meets all of them. Times are processor time of the process (which other programs do not
 inflate) and wall time.
 
-Run: ``PYTHONPATH=. /path/to/textattack-venv/bin/python -m benchmarks.attack_speed --data dynahate.csv.gz [--n 200]``
+Run: ``PYTHONPATH=. /path/to/textattack-venv/bin/python -m benchmarks.attack_speed --data dynahate.csv.gz
+--recipe deepwordbug:200 --recipe input-reduction:200 --recipe pwws:60 --recipe pruthi:60``
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import importlib
 import random
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +35,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.attack_parity import nltk_folder
 from benchmarks.attack_speed_victim import as_victim, load, toxic
 from benchmarks.kept import keep
 from guard.attacks import textattack as bridge
@@ -38,13 +43,11 @@ from guard.attacks.classifier import ClassifierVictim
 from guard.attacks.engine import run_attack
 from guard.attacks.example_run import example_seed
 from guard.attacks.readings import Readings
-from guard.attacks.recipes import recipe
+from guard.attacks.recipes import few_queries, recipe
 from guard.attacks.schema import Attempt, Example
-from guard.attacks.search.few_queries import GreedyFewQueries
 from guard.filters.encoder import EncoderFilter
 
 RESULTS = Path(__file__).parent / "results" / "attack_speed.json"
-RECIPE = "deepwordbug"
 
 
 @dataclass
@@ -96,10 +99,10 @@ class TimedVictim:
         """Read texts."""
         return self._clock.run(lambda: self._victim.probabilities(texts), len(texts))
 
-    def gradients(self, texts: Sequence[str], labels: Sequence[int]) -> Any:
+    def gradients(self, texts: Sequence[str], labels: Sequence[int], *, halfway_to: int | None = None) -> Any:
         """Follow gradients."""
         self.n_gradients += len(texts)
-        return self._clock.run(lambda: self._victim.gradients(texts, labels))
+        return self._clock.run(lambda: self._victim.gradients(texts, labels, halfway_to=halfway_to))
 
     def tokens(self, text: str) -> Any:
         """Return the tokens of a text."""
@@ -110,7 +113,7 @@ class TimedVictim:
         return self._victim.embeddings()
 
 
-def theirs(wrapper: Any, clock: Clock, seed: int) -> Arm:
+def theirs(name: str, wrapper: Any, clock: Clock, seed: int) -> Arm:
     """TextAttack's recipe around a wrapper."""
     ask = type(wrapper).__call__
 
@@ -119,7 +122,7 @@ def theirs(wrapper: Any, clock: Clock, seed: int) -> Arm:
             return clock.run(lambda: ask(self, texts), len(texts))
 
     wrapper.__class__ = Timed
-    attack = bridge.textattack().attack_recipes.DeepWordBugGao2018.build(wrapper)
+    attack = getattr(bridge.textattack().attack_recipes, bridge.TEXTATTACK_RECIPES[name]).build(wrapper)
 
     def run(examples: Sequence[Example]) -> list[tuple[str, str, int]]:
         found = []
@@ -134,17 +137,15 @@ def theirs(wrapper: Any, clock: Clock, seed: int) -> Arm:
     return Arm(run, clock)
 
 
-def ours(victim: ClassifierVictim, seed: int, *, fast: bool) -> tuple[Arm, TimedVictim, list[Attempt]]:
+def ours(name: str, victim: ClassifierVictim, seed: int, *, fast: bool) -> tuple[Arm, TimedVictim, list[Attempt]]:
     """Assay's recipe, as it stands or with few queries."""
     clock, attempts = Clock(), list[Attempt]()
     timed = TimedVictim(victim, clock)
-    attack = recipe(RECIPE)
-    if fast:
-        attack = dataclasses.replace(attack, search=GreedyFewQueries())
+    attack = few_queries(recipe(name)) if fast else recipe(name)
     statuses = {"succeeded": "successful"}
 
     def run(examples: Sequence[Example]) -> list[tuple[str, str, int]]:
-        made = {one.example_id: one for one in run_attack(attack, Readings(timed), examples, seed=seed)}
+        made = {one.example_id: one for one in run_attack(attack, Readings(timed), examples, seed=seed, at_once=256)}
         attempts.extend(made.values())
         rows = [made[example.id] for example in examples]
         return [(statuses.get(one.status, one.status), one.perturbed, one.n_queries) for one in rows]
@@ -152,35 +153,37 @@ def ours(victim: ClassifierVictim, seed: int, *, fast: bool) -> tuple[Arm, Timed
     return Arm(run, clock), timed, attempts
 
 
-def measured(options: argparse.Namespace) -> dict[str, Any]:
-    torch.set_num_threads(options.threads)
+def measured(name: str, n: int, n_stock: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure one recipe."""
     model, tokenizer = load()
     victim = as_victim(model, tokenizer)
-    texts = toxic(options.data, victim, options.n)
+    texts = toxic(options.data, victim, n)
     examples = [Example(f"example/{place}", text, 1) for place, text in enumerate(texts)]
     filter_ = EncoderFilter.load(device="cpu", dtype="float32")
     gap = np.abs(victim.probabilities(texts)[:, 1] - filter_.score_batch(texts)[:, 0])
-    stock = theirs(bridge.textattack().models.wrappers.HuggingFaceModelWrapper(model, tokenizer), Clock(), options.seed)
-    mended = theirs(bridge.padded_to_longest(model, tokenizer), Clock(), options.seed)
-    same, _, same_attempts = ours(victim, options.seed, fast=False)
-    fast, timed, fast_attempts = ours(victim, options.seed, fast=True)
+    wrapper = bridge.textattack().models.wrappers.HuggingFaceModelWrapper(model, tokenizer)
+    stock = theirs(name, wrapper, Clock(), options.seed)
+    mended = theirs(name, bridge.padded_to_longest(model, tokenizer), Clock(), options.seed)
+    same, _, same_attempts = ours(name, victim, options.seed, fast=False)
+    fast, timed, fast_attempts = ours(name, victim, options.seed, fast=True)
     arms = {"stock": stock, "mended": mended, "same": same, "fast": fast}
     for block, start in enumerate(range(0, len(examples), options.block)):
         some = examples[start : start + options.block]
-        names = [*arms][block % 4 :] + [*arms][: block % 4]
-        for name in names:
-            part = some if name != "stock" else [one for one in some if one in examples[: options.stock]]
+        for arm in [*arms][block % 4 :] + [*arms][: block % 4]:
+            part = some if arm != "stock" else [one for one in some if one in examples[:n_stock]]
             if part:
-                arms[name].take(part)
+                arms[arm].take(part)
         print(
             f"{start + len(some)} of {len(examples)}", {n: round(a.whole.cpu_s, 1) for n, a in arms.items()}, flush=True
         )
-    report = {"recipe": RECIPE, "n": len(examples), "threads": options.threads, "seed": options.seed}
-    report |= {"largest gap to the filter's scores": float(gap.max())}
-    report |= {name: _row(arm) for name, arm in arms.items()}
+    if not n_stock:
+        del arms["stock"]
+    report: dict[str, Any] = {"n": len(examples), "largest gap to the filter's scores": float(gap.max())}
+    report |= {arm: _row(how) for arm, how in arms.items()}
     report["fast"]["gradients"] = timed.n_gradients
     report["words changed"] = {"same": _words(same_attempts), "fast": _words(fast_attempts)}
-    return report | _compared(arms, examples, options.stock)
+    report["words left out"] = {"same": _left_out(same_attempts), "fast": _left_out(fast_attempts)}
+    return report | _compared(arms, examples, n_stock)
 
 
 def _row(arm: Arm) -> dict[str, Any]:
@@ -201,6 +204,13 @@ def _words(attempts: Sequence[Attempt]) -> float:
     return round(sum(changed) / max(1, len(changed)), 2)
 
 
+def _left_out(attempts: Sequence[Attempt]) -> float | None:
+    shares = [
+        1 - len(one.perturbed.split()) / len(one.original.split()) for one in attempts if one.status == "maximized"
+    ]
+    return round(sum(shares) / len(shares), 4) if shares else None
+
+
 def _compared(arms: dict[str, Arm], examples: Sequence[Example], n_stock: int) -> dict[str, Any]:
     """Return the ratios of time and how many results are the same."""
     first = [example.id for example in examples[:n_stock]]
@@ -218,7 +228,7 @@ def _compared(arms: dict[str, Arm], examples: Sequence[Example], n_stock: int) -
     wall = {name: arm.whole.wall_s / len(arm.found) for name, arm in arms.items()}
     # Its few examples may ask for more or less than all do: a query's time, and the queries of all.
     queries = {name: sum(asked for _, _, asked in arm.found.values()) / len(arm.found) for name, arm in arms.items()}
-    for times in (an_example, wall):
+    for times in (an_example, wall) if n_stock else ():
         times["stock"] *= queries["mended"] / queries["stock"]
     ratios = {
         f"{name} / {ours_}": {
@@ -226,33 +236,45 @@ def _compared(arms: dict[str, Arm], examples: Sequence[Example], n_stock: int) -
             "wall": round(wall[name] / wall[ours_], 2),
         }
         for name, ours_ in (("stock", "same"), ("mended", "same"), ("stock", "fast"), ("mended", "fast"))
+        if name in arms
     }
+    stock = {"stock and mended": alike(arms["stock"], arms["mended"], first)} if n_stock else {}
     return {
         "times": ratios,
-        "stock and mended": alike(arms["stock"], arms["mended"], first),
+        **stock,
         "mended and same": alike(arms["mended"], arms["same"], every),
         "success of fast less that of same, in points": round(
             100 * (_row(arms["fast"])["succeeded"] - _row(arms["same"])["succeeded"]) / len(every), 2
         ),
-        "block by block, mended / same": [
-            round(a / b, 2) for a, b in zip(arms["mended"].blocks, arms["same"].blocks, strict=True)
-        ],
+        **{
+            f"block by block, mended / {mine}": [
+                round(a / b, 2) for a, b in zip(arms["mended"].blocks, arms[mine].blocks, strict=True)
+            ]
+            for mine in ("same", "fast")
+        },
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="dynahate.csv.gz")
-    parser.add_argument("--n", type=int, default=200)
-    parser.add_argument("--stock", type=int, default=12, help="examples of the slowest arm")
-    parser.add_argument("--block", type=int, default=50)
+    parser.add_argument("--recipe", action="append", metavar="NAME:N", help="and of how many examples; repeat")
+    parser.add_argument("--stock", type=int, default=4, help="examples of the slowest arm")
+    parser.add_argument("--block", type=int, default=100)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dry-run", action="store_true", help="keep no figures")
     options = parser.parse_args()
-    report = measured(options)
-    for key, value in report.items():
-        print(f"{key}: {value}")
+    torch.set_num_threads(options.threads)
+    report: dict[str, Any] = {"threads": options.threads, "seed": options.seed, "recipes": {}}
+    with tempfile.TemporaryDirectory() as scratch:
+        bridge.textattack()
+        importlib.import_module("nltk.data").path.insert(0, str(nltk_folder(Path(scratch) / "nltk")))
+        for place, asked in enumerate(options.recipe or ["deepwordbug:200"]):
+            name, _, n = asked.partition(":")
+            report["recipes"][name] = measured(name, int(n or 200), 0 if place else options.stock, options)
+            for key, value in report["recipes"][name].items():
+                print(f"{name}, {key}: {value}", flush=True)
     if not options.dry_run:
         keep(report, RESULTS)
 

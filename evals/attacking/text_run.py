@@ -37,6 +37,8 @@ _SHOWN = 3
 _REWRITTEN_TOKENS = 96
 _FOLLOW_GRADIENTS = frozenset({"hotflip"})
 _FILTER_TIMEOUT_S = 600.0
+_AT_ONCE = 256
+"""A search that asks about one text at a time fills the target's batches only among many."""
 
 Progress = Callable[[str, int, int], None]
 """Gets a recipe, what is done of it, and the whole."""
@@ -188,6 +190,7 @@ def _attempts(
         examples,
         seed=plan.request.seed,
         budget=plan.request.budget,
+        at_once=_AT_ONCE,
         journal=folder / f"journal-{name}.jsonl",
     ):
         found[attempt.example_id] = attempt

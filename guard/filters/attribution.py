@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["evident_words", "joined", "word_evidence", "words"]
+__all__ = ["evident_spans", "evident_words", "joined", "word_evidence", "words"]
 
 _WORD = re.compile(r"\S+")
 _EDGE = frozenset(".,;:!?\"'()[]{}<>\u2026\u201c\u201d\u2018\u00ab\u00bb")
 _RELATIVE = 0.4
 _BESIDE = 0.2
+_STRONG, _ENOUGH = 0.6, 0.25  # chosen on training rows of toxic spans: docs/design/explain.md
 
 Range = tuple[int, int]
 
@@ -121,3 +122,29 @@ def joined(text: str, ranges: Sequence[Range]) -> list[Range]:
         else:
             spans.append((start, end))
     return spans
+
+
+def evident_spans(text: str, tokens: Sequence[Range], evidence: npt.NDArray[np.float64]) -> list[tuple[Range, float]]:
+    """Return where a text's evidence is, and how much: words with much of it, joined where they are neighbours.
+
+    Parameters
+    ----------
+    text : str
+    tokens : sequence of (int, int)
+        Their ranges in `text`, in order; at least one.
+    evidence : ndarray
+        float64, shape (len(tokens),), in log-odds.
+
+    Returns
+    -------
+    list of ((int, int), float)
+        Words with at least 0.6 times the evidence of the strongest and a quarter of a unit; else the strongest alone.
+    """
+    first, last = tokens[0][0], tokens[-1][1]
+    ranges = [(first + start, first + end) for start, end in words(text[first:last])]
+    sums = word_evidence(ranges, tokens, evidence)
+    chosen = [at for at in evident_words(sums, relative=_STRONG, beside=1.0) if sums[at] >= _ENOUGH]
+    chosen = chosen or [int(sums.argmax())]
+    spans = joined(text, [ranges[at] for at in chosen])
+    worth = word_evidence(spans, [ranges[at] for at in chosen], sums[chosen])
+    return list(zip(spans, worth.tolist(), strict=True))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from torch.nn import functional
 
 from guard import assets
 from guard.errors import AssayError, FilterError
-from guard.filters.attribution import evident_words, joined, word_evidence, words
+from guard.filters.attribution import evident_spans
 from guard.filters.bert import WORD_EMBEDDINGS, BertShape, hidden_states, linear_names, read_bert
 from guard.filters.encoder_text import encoder_text
 from guard.filters.encoder_weights import device_of, dtype_of, merged, placed, weights_digest
@@ -34,7 +35,7 @@ SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "encoder"
 
 _WIDTH_STEP = 16
 _LEAST = 0.3
-_PATH_POINT, _RELATIVE, _ENOUGH = 0.35, 0.6, 0.25  # chosen on the training split of toxic spans
+_PATH_POINT = 0.35
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,7 @@ class EncoderFilter:
         """float, shape (vocabulary size, hidden): what a token id stands for in :meth:`logits_of`."""
         return self._model.weights[WORD_EMBEDDINGS]
 
-    @property
+    @functools.cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """The token of each id, as the tokenizer writes it: ``##ing`` continues a word."""
         tokenizer = self._model.tokenizer
@@ -337,44 +338,39 @@ class EncoderFilter:
             logits = self._logits(windows)
             scores = _scores(highest(logits, owners, 1, self._slips))[0]
             spans: set[Span] = set()
-            for column in np.flatnonzero(scores >= _LEAST):
-                at = int(logits[: len(starts), column].argmax())
+            for at, columns in _by_window(logits[: len(starts)], scores):
                 offsets = encoding.offsets[starts[at] : starts[at] + len(windows[at]) - 2]
-                for (start, end), worth in self._evident(form.text, offsets, windows[at], int(column)):
-                    place, score = form.span(start, end), float(scores[column])
-                    spans.add(Span(*place, self._categories[column], score, value=worth, method="path-gradient"))
+                for column, slopes in zip(columns, self._slopes(windows[at], columns) if offsets else (), strict=False):
+                    for (start, end), worth in evident_spans(form.text, offsets, slopes):
+                        place, score = form.span(start, end), float(scores[column])
+                        spans.add(Span(*place, self._categories[column], score, value=worth, method="path-gradient"))
         except Exception as error:
             raise FilterError(f"filter {self._name}: cannot locate in {type(text).__name__} ({error})") from error
         return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.category)))
 
-    def _evident(
-        self, text: str, offsets: Sequence[tuple[int, int]], window: Sequence[int], column: int
-    ) -> list[tuple[tuple[int, int], float]]:
-        """Return the ranges of `text` whose words the logit of one window hangs on, and what they add to it."""
-        if not offsets:
-            return []
-        first, last = offsets[0][0], offsets[-1][1]
-        ranges = [(first + start, first + end) for start, end in words(text[first:last])]
-        evidence = word_evidence(ranges, offsets, self._slopes(window, column))
-        chosen = [at for at in evident_words(evidence, relative=_RELATIVE, beside=1.0) if evidence[at] >= _ENOUGH]
-        chosen = chosen or [int(evidence.argmax())]
-        spans = joined(text, [ranges[at] for at in chosen])
-        worth = word_evidence(spans, [ranges[at] for at in chosen], evidence[chosen])
-        return list(zip(spans, worth.tolist(), strict=True))
-
-    def _slopes(self, window: Sequence[int], column: int) -> npt.NDArray[np.float64]:
-        """Return how fast a logit rises along each token's way from the mask, special tokens left out."""
+    def _slopes(self, window: Sequence[int], columns: Sequence[int]) -> list[npt.NDArray[np.float64]]:
+        """Return how fast each logit rises along every token's way from the mask, special tokens left out."""
         with torch.inference_mode(mode=False), torch.enable_grad():
             there = self.word_embeddings[torch.tensor([window])].detach().clone()
             way = torch.zeros_like(there)
             way[:, 1:-1] = there[:, 1:-1] - self.word_embeddings[self._model.tokenizer.token_to_id("[MASK]")]
-            words_ = (there - (1 - _PATH_POINT) * way).to(self._model.device).requires_grad_(True)
-            mask = torch.ones(words_.shape[:2], dtype=torch.bool, device=self._model.device)
-            (gradient,) = torch.autograd.grad(self.logits_of(words_, mask)[0, column], words_)
-            slopes = (gradient.double().cpu() * way.double().cpu()).sum(dim=2)[0, 1:-1].numpy()
-        if not np.isfinite(slopes).all():
+            on_way = (there - (1 - _PATH_POINT) * way).to(self._model.device).requires_grad_(True)
+            mask = torch.ones(on_way.shape[:2], dtype=torch.bool, device=self._model.device)
+            logits = self.logits_of(on_way, mask)[0]
+            # One pass there for all categories, one back for each.
+            found = [torch.autograd.grad(logits[column], on_way, retain_graph=True)[0] for column in columns]
+            slopes = [(one.double().cpu() * way.double().cpu()).sum(dim=2)[0, 1:-1].numpy() for one in found]
+        if not all(np.isfinite(one).all() for one in slopes):
             raise FilterError(f"filter {self._name}: its gradient is not finite")
-        return np.asarray(slopes, dtype=np.float64)
+        return slopes
+
+
+def _by_window(logits: npt.NDArray[np.float64], scores: npt.NDArray[np.float32]) -> Iterator[tuple[int, list[int]]]:
+    """Yield the windows that decide a category worth locating, with these categories."""
+    columns = np.flatnonzero(scores >= _LEAST)
+    deciding = logits[:, columns].argmax(axis=0)
+    for at in sorted(set(deciding.tolist())):
+        yield at, columns[deciding == at].tolist()
 
 
 def _scores(logits: npt.NDArray[np.float64]) -> Scores:

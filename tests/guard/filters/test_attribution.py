@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.filters.attribution import evident_words, joined, word_evidence, words
+from guard.filters.attribution import evident_spans, evident_words, joined, word_evidence, words
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,20 @@ def test_joined_bridges_punctuation_but_no_word() -> None:
     text = "you filthy, vile or idiotic"
     assert joined(text, [(4, 10), (12, 16), (20, 27)]) == [(4, 16), (20, 27)]
     assert joined(text, []) == []
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [
+        ([0.0, 0.0, 2.0, 1.0], [("filthy", 2.0)]),  # 1.0 is under 0.6 of 2.0
+        ([0.0, 0.0, 2.0, 1.3], [("filthy, idiot", 3.3)]),
+        ([0.0, 0.0, 0.1, 0.2], [("idiot", 0.2)]),  # too little to count, so the strongest alone
+        ([-1.0, -2.0, -3.0, -4.0], [("you", -1.0)]),
+        ([1.0, 0.0, 0.3, 0.9], [("you", 1.0), ("idiot", 0.9)]),
+    ],
+)
+def test_evident_spans_are_strong_words_joined(evidence: list[float], expected: list[tuple[str, float]]) -> None:
+    text = "you are filthy, idiot"
+    tokens = [(0, 3), (4, 7), (8, 14), (16, 21)]
+    found = evident_spans(text, tokens, np.array(evidence))
+    assert [(text[start:end], pytest.approx(worth)) for (start, end), worth in found] == expected

@@ -2,10 +2,10 @@
 
 From 40 random labels, each round picks as many rows as ``--step`` by one strategy, with the scores of the head that the
 labels so far give, and trains anew: a linear probe on the states of the shipped encoder, frozen, so that a round costs
-milliseconds. The sets are held out from the shipped weights, as in ``filter_semisupervised``. Every strategy starts from
-the same rows in each seed. The difference from ``random`` is averaged over seeds, text by text, with DeLong's interval
-over the test rows; the share of seeds in which a strategy is ahead is beside it. The control share is off, but for
-``badge+control``, which is what ``assay finetune next`` does by default.
+milliseconds. The sets are held out from the shipped weights, as in ``filter_semisupervised``. Every strategy starts
+from the same rows in each seed. The difference from ``random`` is averaged over seeds, text by text, with DeLong's
+interval over the test rows; the share of seeds in which a strategy is ahead is beside it. The control share is off, but
+for ``badge+control``, which is what ``assay finetune next`` does by default.
 
 Run ``python -m benchmarks.active_learning [--data ../shared/data]``; figures go to
 ``benchmarks/results/active_learning.json``. The data are no part of the project.

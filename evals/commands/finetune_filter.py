@@ -41,7 +41,7 @@ _SURE = click.FloatRange(0.5, 1, max_open=True)
     "--confidence", type=_SURE, default=0.95, show_default=True, help="Least, of a class that is learnt well."
 )
 @click.option("--contrastive", type=_SHARE, default=0.0, show_default=True, help="Share of the contrastive loss.")
-@click.option("--layers", type=click.IntRange(min=0), default=2, show_default=True, help="Upper layers to train.")
+@click.option("--layers", type=click.IntRange(min=0), default=4, show_default=True, help="Upper layers to train.")
 @click.option("--validation", type=_PATH, help="Table to choose by; default: a quarter of --data.")
 @click.option("--test", type=_PATH, help="Table to measure on; default: a quarter of --data.")
 @click.option("--epochs", type=POSITIVE, default=10, show_default=True, help="Most passes over the labelled rows.")

@@ -72,10 +72,10 @@ class FilterTraining:
     """
 
     seed: int = 0
-    upper: int = 2
+    upper: int = 4
     epochs: int = 10
     batch: int = 16
-    rate: float = 5e-4
+    rate: float = 3e-4
     warmup: float = 0.1
     weight_decay: float = 0.01
     clip: float = 1.0

@@ -76,7 +76,7 @@ def test_a_new_category_is_learnt_and_its_folder_scores_so(
     folders: tuple[Path, Path], tmp_path: Path, fresh: bool
 ) -> None:
     encoder = _load(folders, fresh=fresh, upper=2)
-    trained = _train(encoder, replace(SETTINGS, upper=2, epochs=8))
+    trained = _train(encoder, replace(SETTINGS, upper=2, epochs=12, rate=0.02))
     filter_ = EncoderFilter.load(base=folders[0], weights=_write(encoder, trained, tmp_path), dtype="float32")
     assert filter_.categories == (("rude",) if fresh else ("toxicity", "refusal", "rude"))
     test = _part(40, start=300)

@@ -15,8 +15,10 @@ from safetensors.numpy import load_file
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import HashingVectorizer
 
+from evals.scorers.linear_evidence import linear_evidence
 from guard.canonical import canonicalize
 from guard.errors import ToolError
+from guard.filters.ngram import Evidence
 from guard.schema import Scores
 
 __all__ = ["JUDGE_CATEGORIES", "SHIPPED_JUDGE", "JudgeRates", "LinearJudge", "ngram_features"]
@@ -178,3 +180,10 @@ class LinearJudge:
         except Exception as error:
             raise ToolError(f"judge {self._name}: cannot score {len(texts)} texts ({error})") from error
         return (1 / (1 + np.exp(-np.clip(logits + self._bias, -60, 60)))).astype(np.float32)
+
+    def evidence(self, text: str, category: str) -> Evidence:
+        """Return what a category's log-odds is the sum of, exactly: see :mod:`evals.scorers.linear_evidence`."""
+        column = JUDGE_CATEGORIES.index(category)
+        return linear_evidence(
+            text, self._weights[:, column], float(self._bias[column]), token=_TOKEN, n_words=_WORD_FEATURES
+        )

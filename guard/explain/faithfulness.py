@@ -127,7 +127,7 @@ def _left(one: Attribution, shares: Sequence[float]) -> list[str]:
 
 def _kept(one: Attribution, parts: set[int]) -> str:
     """Return the text with these parts and all white space between them."""
-    pieces, place = [], one.parts[0][0] if one.parts else 0
+    pieces, place = list[str](), one.parts[0][0] if one.parts else 0
     for at, (start, end) in enumerate(one.parts):
         pieces += (one.text[place:start], one.text[start:end] if at in parts else "")
         place = end

@@ -112,7 +112,7 @@ def parts_of_tokens(text: str, offsets: Sequence[Range], inner: npt.NDArray[np.b
     ranges = _shared(offsets, inner) if unit == "token" else text_parts(text)
     owners = np.full(len(offsets), -1, dtype=np.int64)
     at = 0
-    for place in np.flatnonzero(inner):
+    for place in np.flatnonzero(inner).tolist():
         while at + 1 < len(ranges) and ranges[at][1] <= offsets[place][0]:
             at += 1
         owners[place] = at
@@ -124,7 +124,7 @@ def parts_of_tokens(text: str, offsets: Sequence[Range], inner: npt.NDArray[np.b
 def _shared(offsets: Sequence[Range], inner: npt.NDArray[np.bool_]) -> list[Range]:
     """Return the ranges of tokens, those that share characters joined."""
     found: list[Range] = []
-    for place in np.flatnonzero(inner):
+    for place in np.flatnonzero(inner).tolist():
         start, end = offsets[place]
         if found and start < found[-1][1]:
             found[-1] = (min(start, found[-1][0]), max(end, found[-1][1]))

@@ -99,5 +99,4 @@ def nested_weights(n: int) -> Floats:
     degrees = np.arange(n)
     # Chebyshev polynomials integrate to 2 / (1 - k^2) over [-1, 1] at even degrees, and to 0 at odd ones.
     moments = np.where(degrees % 2 == 0, 1 / (1 - np.where(degrees % 2 == 0, degrees, 0.0) ** 2), 0.0)
-    weights: Floats = np.linalg.solve(np.polynomial.chebyshev.chebvander(points, n - 1).T, moments)
-    return weights
+    return np.linalg.solve(np.polynomial.chebyshev.chebvander(points, n - 1).T, moments).astype(np.float64)

@@ -54,7 +54,7 @@ class Settings:
     """
 
     unit: Unit = "word"
-    baseline: Baseline | str = "auto"
+    baseline: Baseline = "auto"
     gap: float = 0.05
     most_steps: int = 129
     rule: Rule | None = None

@@ -128,6 +128,7 @@ def finish(result: EthicsResult, request: FinetuneRequest, ethics: EthicsRequest
 @click.option(
     "--term", "terms", multiple=True, default=("unlikelihood", "dpo", "kl"), show_default=True, help="Searched. Repeat."
 )
+@click.option("--control-codes/--no-control-codes", default=True, show_default=True, help="Try them, with and without.")
 @click.option("--search-prompts", type=POSITIVE, default=40, show_default=True, help="RealToxicityPrompts a trial.")
 @click.option("--judge", multiple=True, default=("encoder",), show_default=True, help="Filter that judges in training.")
 @click.option("--measure", multiple=True, default=("linear",), show_default=True, help="Filter that looks on.")
@@ -150,7 +151,9 @@ def search(out: Path, as_json: bool, **options: Any) -> None:
             from evals.ethics.searching import search_weights
 
             request, ethics = _requests(out, options)
-            settings = SearchSettings(options["trials"], tuple(options["terms"]), seed=options["seed"])
+            settings = SearchSettings(
+                options["trials"], tuple(options["terms"]), options["control_codes"], options["seed"]
+            )
         found = search_weights(request, ethics, settings, out, prompts=options["search_prompts"], tell=bars.show)
     facts = [("model", options["model"]), ("data", options["data"]), ("steps a trial", str(options["steps"]))]
     title = f"Weights of the terms for {Path(options['model']).name}"

@@ -103,9 +103,10 @@ def measured_data(
         raise DataError(f"{wanted} prompts are asked for, and RealToxicityPrompts has {len(every)} here: ask for fewer")
     drawn = sample_prompts(every, wanted, seed=seed)
     prompts, rest = drawn[: sizes.prompts], drawn[sizes.prompts :]
-    goals = tuple(Goal(one.id, one.text) for one in rest[searched:])
+    # Those of the search come last, so that a measurement without a search has the same prompts and goals.
+    goals = tuple(Goal(one.id, one.text) for one in rest[: sizes.goals])
     benign = tuple(sample_prompts(benign_requests(), sizes.benign, seed=seed))
-    return MeasuredData(tuple(prompts), tuple(rest[:searched]), goals, benign, held_out, prose())
+    return MeasuredData(tuple(prompts), tuple(rest[sizes.goals :]), goals, benign, held_out, prose())
 
 
 def held_out_texts(texts: Sequence[JudgedText], flagged: Sequence[bool], *, most: int) -> HeldOut:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class HandFilter:
     categories = ("toxicity",)
 
     def __init__(
-        self, table: dict[str, Sequence[float]], formula: Formula, *, window: int = 64, stride: int = 32
+        self, table: Mapping[str, Sequence[float]], formula: Formula, *, window: int = 64, stride: int = 32
     ) -> None:
         hidden = len(next(iter(table.values())))
         self._words = ["[MASK]", "[OTHER]", *(word for word in table if word != "[MASK]")]

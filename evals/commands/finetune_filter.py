@@ -92,7 +92,7 @@ def _request(options: dict[str, Any]) -> FinetuneRequest:
 
 def _show(result: FinetuneResult) -> None:
     """Print the figures and what was left out."""
-    from evals.finetune_filter.report import head_and_rows, pseudo_sentence
+    from evals.finetune_filter.report import pseudo_sentence, short_head_and_rows
 
     rows = result.rows
     left = rows.counts.sentence()
@@ -100,7 +100,7 @@ def _show(result: FinetuneResult) -> None:
         f"{len(rows.train):,} rows to train on, {len(rows.validation):,} to choose by, {len(rows.test):,} to measure on"
         + (f"; {left}" if left else "")
     )
-    table(*head_and_rows(result))
+    table(*short_head_and_rows(result))
     if said := pseudo_sentence(result):
         click.echo(said)
     click.echo(

@@ -12,7 +12,7 @@ from evals.curves import Share
 from evals.finetune_filter.finetuning import FinetuneResult
 from evals.harden_filter.figures import Change, Side
 
-__all__ = ["SCHEMA", "head_and_rows", "pseudo_sentence", "to_card", "to_dict", "to_json"]
+__all__ = ["SCHEMA", "head_and_rows", "pseudo_sentence", "short_head_and_rows", "to_card", "to_dict", "to_json"]
 
 SCHEMA = "assay.finetune-filter/1"
 """Name and version of the document."""
@@ -58,7 +58,21 @@ def head_and_rows(result: FinetuneResult) -> tuple[list[str], list[list[str]]]:
         for name, changes in result.changes.items()
         for change in changes
     ]
-    return ["figure", "before", "after", "difference (95%)", "n"], rows
+    return ["figure", "there", "this filter", "difference (95%)", "n"], rows
+
+
+def short_head_and_rows(result: FinetuneResult) -> tuple[list[str], list[list[str]]]:
+    """Return the same in the width of a terminal: without the intervals of each side."""
+    rows = [
+        [f"{c.title}, against {name}", f"{_value(c.before)} > {_value(c.after)}", _difference(c), str(c.n_paired)]
+        for name, changes in result.changes.items()
+        for c in changes
+    ]
+    return ["figure", "there > here", "difference (95%)", "n"], rows
+
+
+def _value(side: Side) -> str:
+    return "no data" if side.value is None else f"{side.value:.3f}"
 
 
 def pseudo_sentence(result: FinetuneResult) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ from evals.commands.calibrate import calibrate
 from evals.commands.finetune import finetune
 from evals.commands.score import score
 from evals.console import Commands
+from evals.finetune_filter.finetuning import finetune_filter
+from evals.finetune_filter.request import FinetuneRequest, LabelledTable
 from guard import assets
 from guard.filters.encoder import EncoderFilter
+from guard.train.classifier.settings import FilterTraining
 from tests.guard.filters.tiny_bert import write_tiny_adapter, write_tiny_bert
 
 BAD = ("you are stupid", "i hate you", "stupid person")
@@ -167,3 +171,27 @@ def test_a_folder_with_something_in_it_is_refused(
     result = _run(monkeypatch, model[0], *_options(model, tmp_path))
     assert result.exit_code == 2
     assert "is not empty" in result.output
+
+
+def test_a_run_that_was_killed_is_resumed_to_the_same_weights(
+    model: tuple[Path, Path, Path, Path], tmp_path: Path
+) -> None:
+    table = LabelledTable(model[2], "comment", "rude")
+    training = FilterTraining(epochs=3, upper=1, batch=20)
+    requests = [
+        FinetuneRequest(table, tmp_path / name, "rude", f"encoder:{model[1]}", training=training)
+        for name in ("whole", "broken")
+    ]
+
+    def kill(what: str, done: int, whole: int) -> None:
+        if what == "training" and done == 12:
+            raise KeyboardInterrupt
+
+    finetune_filter(requests[0], base=model[0])
+    with pytest.raises(KeyboardInterrupt):
+        finetune_filter(requests[1], base=model[0], progress=kill)
+    assert not (tmp_path / "broken" / "encoder.safetensors").exists()
+    finetune_filter(replace(requests[1], resume=True), base=model[0])
+    one, other = ((tmp_path / name / "encoder.safetensors").read_bytes() for name in ("whole", "broken"))
+    assert one == other
+    assert not (tmp_path / "broken" / "state").exists()

@@ -172,6 +172,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--rate", type=float, default=FilterTraining.rate)
     parser.add_argument("--layers", type=int, default=FilterTraining.upper)
+    parser.add_argument(
+        "--ratio", type=int, default=FilterTraining.ratio, help="pseudo-labelled rows for a labelled one"
+    )
     parser.add_argument("--precision", type=float, default=PseudoRule.precision)
     parser.add_argument(
         "--fresh", action="store_true", help="start from the frozen encoder, not from the shipped filter"
@@ -180,19 +183,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     base, report = assets.path("minilm"), dict[str, Any]()
+    shown = {key: value for key, value in vars(options).items() if key not in ("data", "out")}
     for name, rows in held_out_sets(options.data).items():
         if name in options.sets:
             runs = []
             for seed in range(options.seeds):
                 settings = FilterTraining(
-                    seed=seed, epochs=options.epochs, judged=400, rate=options.rate, upper=options.layers,
+                    seed=seed, epochs=options.epochs, judged=400, ratio=options.ratio, rate=options.rate, upper=options.layers,
                     pseudo=PseudoRule(precision=options.precision),
                 )  # fmt: skip
                 runs.append(one_run(rows, base, settings, options))
             report[name] = {"arms": summary(runs), "notes": [notes for _, _, notes in runs]}
             print(name, {arm: one["minus_supervised"] for arm, one in report[name]["arms"].items()}, flush=True)
-    shown = {key: value for key, value in vars(options).items() if key not in ("data", "out")}
-    keep({"options": shown, "machine": platform.processor() or platform.machine(), "sets": report}, options.out)
+            keep({"options": shown, "machine": platform.processor() or platform.machine(), "sets": report}, options.out)
 
 
 if __name__ == "__main__":

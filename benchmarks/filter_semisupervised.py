@@ -189,8 +189,8 @@ def main() -> None:
             runs = []
             for seed in range(options.seeds):
                 settings = FilterTraining(
-                    seed=seed, epochs=options.epochs, judged=400, ratio=options.ratio, rate=options.rate, upper=options.layers,
-                    pseudo=PseudoRule(precision=options.precision),
+                    seed=seed, epochs=options.epochs, judged=400, ratio=options.ratio, rate=options.rate,
+                    upper=options.layers, pseudo=PseudoRule(precision=options.precision),
                 )  # fmt: skip
                 runs.append(one_run(rows, base, settings, options))
             report[name] = {"arms": summary(runs), "notes": [notes for _, _, notes in runs]}

@@ -67,14 +67,14 @@ def test_gradients_of_a_bigram_reach_the_last_word_only(bigram: TransformersGene
     (found,) = LikelihoodExplainer(bigram, method=method).explain([Question("a b c d", "ee")])
     assert found.values[:3].tolist() == [0, 0, 0]
     if found.complete:
-        assert found.values[3] == pytest.approx(found.number - found.baseline, rel=0.02)
+        assert found.values[3] == pytest.approx(found.number - found.baseline, rel=0.05)
 
 
 @pytest.mark.parametrize("prompt", ["two words", "a <|end|> b", "caf\u00e9 \U0001f600 x."])
 def test_integrated_gradients_are_complete(tiny: TransformersGenerator, prompt: str) -> None:
     (found,) = LikelihoodExplainer(tiny, method="integrated-gradients").explain([Question(prompt, "yes")])
     assert found.gap is not None
-    assert abs(found.gap) <= 0.02 * abs(found.number - found.baseline) + 1e-4
+    assert abs(found.gap) <= 0.05 * abs(found.number - found.baseline) + 1e-4
     assert abs(found.number - found.baseline) > 0.1
 
 

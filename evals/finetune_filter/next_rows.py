@@ -31,7 +31,9 @@ __all__ = ["ControlEstimate", "NextRequest", "NextResult", "control_estimate", "
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
-COLUMNS = ("row", "text", "label", "score", "uncertainty", "distance", "picked_as", "weight", "reason")
+ADDED = ("label", "score", "uncertainty", "distance", "picked_as", "weight", "reason")
+"""Columns behind the number of the row and the text, which keeps the name of its column."""
+
 _CHUNK = 256
 
 
@@ -46,6 +48,7 @@ class NextRequest:
     out : pathlib.Path
         CSV or JSON Lines to write.
     column : str
+        Of the texts, in the pool, in `labelled` and in what is written.
     filter_name : str
         As in the table of filters; of an encoder filter the states that its own head reads are compared, else those
         of the shipped encoder.
@@ -77,6 +80,8 @@ class NextRequest:
     def __post_init__(self) -> None:
         if file_format(self.out, role="the output") == "parquet" or self.out.name.lower().endswith(".gz"):
             raise ConfigError(f"--out {self.out}: a person labels it, so the rule is .csv or .jsonl")
+        if self.column in ("row", *ADDED):
+            raise ConfigError(f"column {self.column!r} is one that is written beside the text: rename it in the pool")
         if not 0 < self.threshold < 1:
             raise ConfigError(f"threshold is {self.threshold}: the rule is strictly between 0 and 1")
 
@@ -234,7 +239,7 @@ def _write(request: NextRequest, pool: Sequence[tuple[int, str]], scores: Floats
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     else:
         buffer = io.StringIO(newline="")
-        writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(buffer, [*rows[0]], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         text = buffer.getvalue()
@@ -253,7 +258,7 @@ def _row(row: tuple[int, str], score: float, pick: Pick, request: NextRequest) -
         round(pick.weight, 4),
         _reason(pick, score, request),
     )
-    return dict(zip(COLUMNS, cells, strict=True))
+    return dict(zip(("row", request.column, *ADDED), cells, strict=True))
 
 
 def _reason(pick: Pick, score: float, request: NextRequest) -> str:

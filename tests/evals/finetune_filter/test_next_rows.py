@@ -11,11 +11,13 @@ from click.testing import CliRunner, Result
 
 from evals.commands.finetune import finetune
 from evals.console import Commands
-from evals.finetune_filter.next_rows import COLUMNS, NextRequest, control_estimate, next_rows
+from evals.finetune_filter.next_rows import ADDED, NextRequest, control_estimate, next_rows
 from guard import assets
 from guard.errors import DataError
 from guard.filters.encoder import EncoderFilter
 from tests.guard.filters.tiny_bert import WORDS, write_tiny_adapter, write_tiny_bert
+
+COLUMNS = ("row", "text", *ADDED)
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +169,7 @@ def test_the_loop_of_picking_and_labelling(model: tuple[Path, Path], base: Path,
         (("--category", "sarcasm"), "has no 'sarcasm'"),
         (("--out", "x.parquet"), "the rule is .csv or .jsonl"),
         (("--out", "x.txt"), "none of the known ends"),
+        (("--column", "score"), "rename it in the pool"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(
@@ -177,3 +180,16 @@ def test_what_cannot_be_is_said_in_one_line(
     assert result.exit_code == 2, result.output
     assert said in result.output
     assert len(result.output.strip().splitlines()) == 1
+
+
+def test_the_text_keeps_the_name_of_its_column(model: tuple[Path, Path], base: Path, tmp_path: Path) -> None:
+    pool, out = tmp_path / "pool.csv", tmp_path / "out.csv"
+    pool.write_text("\n".join(["comment", *_texts(30)]), encoding="utf-8")
+    result = _run(model, "--data", str(pool), "--column", "comment", "--n", "4", "--out", str(out))
+    assert result.exit_code == 0, result.output
+    assert {row["comment"] for row in _read(out)} <= set(_texts(30))
+    again = _run(
+        model, "--data", str(pool), "--column", "comment", "--n", "26", "--labelled", str(out), "--json",
+        "--out", str(tmp_path / "rest.csv"),
+    )  # fmt: skip
+    assert json.loads(again.stdout)["estimate"]["n_unlabelled"] == 1

@@ -90,16 +90,17 @@ def integrated_gradients(
     category : str
     unit : {"token", "word"}
     gap : float
-        How far the values may be from summing to what they explain, in log-odds.
+        How far the values may be from summing to what they explain, in log-odds, and how far any of them may have
+        moved with the last points. (A sum can come out right while its terms are not.)
     most_steps : int
         Where a text is given up; its attribution then says how large its gap is.
 
     Notes
     -----
     Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks", equation 1; the gap is what is missing from
-    their proposition 1 (completeness). Texts need very different numbers of steps. All begin with nine; those whose
-    gap is too large take the next points of a nested rule, in batches with the others that are still open. No gradient
-    is computed twice, and since the ends of the line are points too, the gap costs nothing.
+    their proposition 1 (completeness). Texts need very different numbers of steps. All begin with nine; those that are
+    not there take the next two points of a nested rule, in batches with the others that are still open. No gradient is
+    computed twice, and since the ends of the line are points too, the gap costs nothing.
 
     Raises
     ------
@@ -120,7 +121,7 @@ def integrated_gradients(
         for place, at in enumerate(open_):
             here = slice(place * len(shares), (place + 1) * len(shares))
             paths[at].take(values[here], slopes[here])
-        open_ = [at for at in open_ if abs(paths[at].gap) > gap]
+        open_ = [at for at in open_ if abs(paths[at].gap) > gap or paths[at].moved > gap]
         done = size
     return [
         _attribution(window, category, path.integral, ends=path.ends, n_scored=len(path.values))
@@ -135,12 +136,16 @@ class _Path:
     values: list[float] = field(default_factory=list)
     slopes: list[Values] = field(default_factory=list)
     integral: Values = field(default_factory=lambda: np.zeros(0))
+    moved: float = np.inf
 
     def take(self, values: Values, slopes: Sequence[Values]) -> None:
         """Add the next points of the nested rule."""
         self.values += values.tolist()
         self.slopes += slopes
-        self.integral = np.tensordot(nested_weights(len(self.slopes)), np.array(self.slopes), axes=1)
+        integral = np.tensordot(nested_weights(len(self.slopes)), np.array(self.slopes), axes=1)
+        if len(self.integral):
+            self.moved = float(np.abs(integral - self.integral).max())
+        self.integral = integral
 
     @property
     def ends(self) -> tuple[float, float]:

@@ -42,7 +42,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--why",
     type=click.Choice(["likely", "flagged", "score"]),
-    help="Of the answer: that it is likely, that its words are which the filter minds, or the score of all answers.",
+    help="Of the answer: that it is likely; that those of its words are which the filter minds; the score of answers.",
 )
 @click.option("--samples", type=POSITIVE, default=8, show_default=True, help="Answers a wording, of --why score.")
 @click.option("--max-new-tokens", type=POSITIVE, default=64, show_default=True, help="Of an answer.")
@@ -102,6 +102,9 @@ def _check(options: dict[str, Any]) -> None:
     asked = [name for name in ("output", "against", "why") if options[name] is not None]
     if asked and (options["model"] is None or options["run"] is not None):
         raise click.UsageError(f"--{asked[0]} is about the answer of a --model")
+    ignored = [name for name in ("counterfactual", "faithfulness") if options[name]]
+    if options["swap"] is not None and ignored:
+        raise click.UsageError(f"--{ignored[0]} is about one explanation, and --swap about many texts: leave one out")
     if options["swap"] is not None and (options["model"] is not None or options["run"] is not None):
         raise click.UsageError("--swap is about a filter's score of texts: leave out --model and --run")
 

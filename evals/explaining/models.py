@@ -74,6 +74,8 @@ def explain_model(request: ExplainRequest) -> list[Explained]:
         return _score(request, generator, prompts, 1 if temperature == 0 else request.samples)
     if not is_open(generator):
         raise ConfigError(f"model {request.model}: {_CLOSED}; give --why score")
+    if request.counterfactual:
+        raise ConfigError(f"--counterfactual turns the verdict on answers, which --why {why} does not have: give score")
     return _likely(request, generator, prompts, flagged=why == "flagged")
 
 
@@ -137,6 +139,8 @@ def _flagged(request: ExplainRequest, outputs: Sequence[str]) -> tuple[list[tupl
 def _score(request: ExplainRequest, generator: Any, prompts: Sequence[str], n_samples: int) -> list[Explained]:
     if request.output is not None or request.against is not None:
         raise ConfigError("--output and --against are one answer each, and --why score is about all: leave them out")
+    if request.faithfulness:
+        raise ConfigError("--faithfulness checks one answer; the values of --why score have standard errors instead")
     if request.method not in (None, "resampled"):
         raise ConfigError(f"--why score is found by answers asked for again (resampled), not by {request.method!r}")
     filter_, category = _filter(request)

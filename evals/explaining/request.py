@@ -126,7 +126,13 @@ def _run_sample(request: ExplainRequest) -> Found:
     names = request.filters or DEFAULT_FILTERS
     loaded = [load_filter(name, device=request.device, stage=fired.verdict.stage) for name in names]
     made = explain_sample(
-        fired, loaded, _policy(request), method=request.method, seed=request.seed, edit=request.counterfactual
+        fired,
+        loaded,
+        _policy(request),
+        method=request.method,
+        seed=request.seed,
+        edit=request.counterfactual,
+        faithful=request.faithfulness,
     )
     return Found([made], [], f"Why {request.sample} fired")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from evals.explaining.explained import Explained
 from evals.explaining.filters import FilterView, explain_texts
+from evals.explaining.trusting import with_trust
 from evals.journal import JOURNAL, read_journal
 from evals.report import read
 from evals.schema import Record, Report
@@ -130,7 +131,14 @@ def _worst(verdict: Verdict) -> str:
 
 
 def explain_sample(
-    fired: Fired, filters: Sequence[Filter[str]], policy: Policy, *, method: str | None, seed: int, edit: bool
+    fired: Fired,
+    filters: Sequence[Filter[str]],
+    policy: Policy,
+    *,
+    method: str | None,
+    seed: int,
+    edit: bool = False,
+    faithful: bool = False,
 ) -> Explained:
     """Explain the verdict on a sample.
 
@@ -143,6 +151,9 @@ def explain_sample(
     method : str or None
     seed : int
     edit : bool
+        Find the least edit that turns the verdict.
+    faithful : bool
+        Measure how far the explanation can be trusted.
 
     Raises
     ------
@@ -165,7 +176,8 @@ def explain_sample(
             best = (float(scores[at]), view, *readings[at])
     assert best is not None
     score, view, kind, text = best
-    (made,) = explain_texts(view, [text], fired.category, titles=[fired.title], edit=edit)
+    explained = explain_texts(view, [text], fired.category, titles=[fired.title], edit=edit)
+    (made,) = with_trust(view, explained)[0] if faithful else explained
     return replace(made, facts=(*_facts(fired), *made.facts), notes=(*made.notes, *_notes(fired, view, score, kind)))
 
 

@@ -153,6 +153,35 @@ def test_endpoint_is_asked_again(words: list[str]) -> None:
     assert [part["standard_error"] for part in one["parts"]] == [0, 0, 0]
 
 
+def test_prompts_of_a_file_are_explained_together(tiny_llama: Path, tmp_path: Path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("one two\nthree\n", encoding="utf-8")
+    both = found(file, "--model", tiny_llama, "--output", "yes")["explanations"]
+    (alone,) = found("--prompt", "three", "--model", tiny_llama, "--output", "yes")["explanations"]
+    assert [one["text"] for one in both] == ["one two", "three"]
+    assert values(both[1]) == values(alone)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--why", "likely", "--counterfactual"], "turns the verdict on answers"),
+        (["--why", "score", "--output", "x"], "leave them out"),
+        (["--why", "score", "--faithfulness"], "have standard errors instead"),
+        (["--why", "score", "--method", "shapley"], "not by 'shapley'"),
+        (["--method", "guess"], "take one of"),
+        (["--why", "score", "--category", "kindness"], "has no category 'kindness'"),
+    ],
+)
+def test_what_a_model_cannot_be_asked_is_one_line(
+    tiny_llama: Path, words: list[str], options: list[str], complaint: str
+) -> None:
+    result = assay("--model", tiny_llama, "--prompt", "one", "--max-new-tokens", 2, *words, *options)
+    assert result.exit_code == 2, result.output
+    assert complaint in result.stderr
+    assert "Traceback" not in result.output
+
+
 def test_model_without_weights_says_what_cannot_be_had() -> None:
     model = "python:tests.evals.commands.answering:rotten_when_asked"
     result = assay("--model", model, "--prompt", "x", "--output", "y")
@@ -188,6 +217,8 @@ def test_sample_of_a_run_says_why_it_fired(finished: Path, words: list[str]) -> 
     assert one["facts"]["located"] == "'darn' rude"
     assert any("the run's filters were" in note for note in one["notes"])
     assert one["title"] == f"{sample}, output of scripted, guarded"
+    options = ["--run", finished, "--sample", sample, *words, "--method", "occlusion", "--faithfulness"]
+    assert [figure["n"] for figure in found(*options)["explanations"][0]["trust"]] == [8, 8, 1]
 
 
 @pytest.mark.parametrize(
@@ -233,6 +264,7 @@ def test_exchange_of_terms_beside_their_attribution(words: list[str], tmp_path: 
         (["text", "--why", "likely"], "--why is about the answer"),
         (["--model", "m", "--prompt", "x", "--swap", "identity"], "--swap is about a filter"),
         (["text", "--filter", "a", "--filter", "b"], "one --filter explains"),
+        (["text", "--swap", "identity", "--counterfactual"], "--counterfactual is about one explanation"),
         (["--run", "nowhere", "--sample", "x"], "no report at nowhere"),
         (["no.csv"], "there is no file no.csv"),
         (["text", "--filter", "nothing"], "unknown filter 'nothing'"),

@@ -46,6 +46,20 @@ const noteOn = (spans, { categories, methods }) => {
   }).sort().join("; ");
 };
 
+const MOST_WORTH = 8, LONGEST_WORTH = 60;
+
+// What the words that were located are worth, where the filter says so: a title is seen only by who can hover.
+const worthOf = (text, spans, { categories, methods }) => {
+  const known = spans.filter(([, , , , value]) => value !== null).sort((a, b) => Math.abs(b[4]) - Math.abs(a[4]) || a[0] - b[0]);
+  if (!known.length) return [];
+  const line = node("p", "quiet worth", "Worth, in log-odds: ");
+  line.append(known.slice(0, MOST_WORTH).map(([start, end, category, , value, method]) => {
+    const words = spelt(text.slice(start, Math.min(end, start + LONGEST_WORTH))) + (end > start + LONGEST_WORTH ? "…" : "");
+    return `“${words}” ${value < 0 ? "" : "+"}${value.toFixed(2)} to ${spelt(categories[category])}${methods[method] ? ` (${spelt(methods[method])})` : ""}`;
+  }).join("; ") + (known.length > MOST_WORTH ? `; and ${counted(known.length - MOST_WORTH)} more` : "") + ".");
+  return [line];
+};
+
 const plainRuns = run => run.split(/(‹U\+[0-9A-F]{4,6}›)/u).filter(Boolean)
   .map(piece => (/^‹U\+[0-9A-F]{4,6}›$/u.test(piece) ? node("span", "hidden", piece) : document.createTextNode(piece)));
 
@@ -63,7 +77,7 @@ const sampleView = tables => {
       const quote = node("blockquote");
       quote.dir = "auto";
       quote.append(...runs(text, spans, sought, tables));
-      block.append(quote);
+      block.append(quote, ...worthOf(text, spans, tables));
     }
     if (left) block.append(node("p", "quiet", `${counted(left)} more characters are in the run’s journal.`));
     return block;

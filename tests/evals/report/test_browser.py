@@ -317,6 +317,8 @@ def test_mark_says_what_its_words_are_worth(page: Page, tmp_path: Path) -> None:
     page.evaluate("document.querySelector('.entry-head').click()")
     title = page.evaluate("document.querySelector('.entry-body mark').title")
     assert title == f"{spans[0].category} 0.93, of which these words +2.25 in log-odds by masking"
+    words = record.sample.prompt[:4]
+    assert _texts(page, ".worth") == [f"Worth, in log-odds: “{words}” +2.25 to {spans[0].category} (masking)."]
 
 
 def test_spans_are_marked_in_the_text_they_speak_of(page: Page, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from evals.stats import clustered_mean, clustered_rate, paired_difference
 from guard.attacks.schema import Attempt
 from guard.errors import DataError
 
-__all__ = ["Change", "Side", "area_change", "attack_changes", "duration_change", "rate_change"]
+__all__ = ["Change", "Side", "area_change", "attack_changes", "duration_change", "mean_change", "rate_change"]
 
 Outcomes = Mapping[str, float | None]
 """Text -> 1 where it happened, 0 where not, None where it could not be told."""
@@ -110,6 +110,18 @@ def rate_change(
     return Change(
         name, title, lower_is_better, _side(before), _side(after), pair.value, pair.interval, p, len(shared), excess
     )
+
+
+def mean_change(name: str, title: str, before: Outcomes, after: Outcomes) -> Change:
+    """Compare two means of any numbers that are better low, paired by text."""
+    old, new = ({key: [value] for key, value in side.items()} for side in (before, after))
+    pair = paired_difference(old, new, bounds=None)
+    both = [(before[key], after.get(key)) for key in sorted(before)]
+    moved = [late - early for early, late in both if early is not None and late is not None]
+    means = [clustered_mean(side, bounds=None) for side in (old, new)]
+    first, second = (Side(one.value, one.interval, one.n_samples, one.n_unscored) for one in means)
+    p = sign_flip(moved).p if moved else None
+    return Change(name, title, True, first, second, pair.value, pair.interval, p, pair.n_prompts)
 
 
 def area_change(

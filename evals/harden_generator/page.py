@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from evals.harden_filter.figures import Change as PageChange
-from evals.harden_filter.figures import Side
-from evals.harden_generator.paired import Change
 from evals.harden_generator.result import HardenResult
 from evals.report.hardened import Hardened, hardened_markdown
 from evals.report.hardened_html import hardened_html
-from evals.stats import Estimate
 from guard.errors import OutputError
 
 __all__ = ["page_of", "write_pages"]
@@ -42,25 +38,8 @@ def page_of(result: HardenResult) -> Hardened:
             for name, one in result.spent.items()
         ),
     )
-    changes = [_changed(one) for one in result.changes]
     title = f"{Path(result.model).name} hardened"
-    return Hardened(title, result.outcome, result.sentence, result.checks, changes, notes, facts)
-
-
-def _changed(one: Change) -> PageChange:
-    over = one.over_half
-    excess = None
-    if over is not None and over.value is not None and over.interval is not None:
-        excess = (over.value, *over.interval)
-    difference = one.difference
-    sides = _side(one.before), _side(one.after)
-    return PageChange(
-        one.name, one.title, True, *sides, difference.value, difference.interval, one.p, one.n_paired, excess
-    )
-
-
-def _side(one: Estimate) -> Side:
-    return Side(one.value, one.interval, one.n_samples, one.n_unscored)
+    return Hardened(title, result.outcome, result.sentence, result.checks, result.changes, notes, facts)
 
 
 def write_pages(result: HardenResult) -> list[Path]:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from evals.harden_filter.figures import Change
 from evals.harden_generator.figures import Ratio
 from evals.harden_generator.measuring import Shown
-from evals.harden_generator.paired import Change
 from evals.schema import Check, Outcome
 from guard.train.generator.checkpoint import Progress
 
@@ -78,7 +78,7 @@ def figure_rows(result: HardenResult) -> list[list[str]]:
             one.title,
             _value(one.before.value, one.before.interval),
             _value(one.after.value, one.after.interval),
-            _value(one.difference.value, one.difference.interval, signed=True),
+            _value(one.difference, one.interval, signed=True),
             str(one.n_paired),
             str(one.before.n_unscored + one.after.n_unscored),
         ]

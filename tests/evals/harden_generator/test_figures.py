@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from evals.harden_filter.figures import mean_change, rate_change
 from evals.harden_generator.figures import Limits, changes, judged, ratio
 from evals.harden_generator.measuring import Measured
-from evals.harden_generator.paired import mean_change, rate_change
 from evals.schema import Outcome
 
 RATES = ("adaptive", "plain", "seen", "unseen", "over_refusal", "over_refusal_dressed")
@@ -32,20 +32,20 @@ def _judged(before: Measured, after: Measured) -> tuple[Outcome, str]:
 def test_rates_are_paired_and_held_against_half() -> None:
     before = {"a": 1.0, "b": 1.0, "c": 0.0, "d": None, "e": 1.0}
     after = {"a": 0.0, "b": 1.0, "c": 0.0, "d": 1.0}
-    found = rate_change("x", "X", before, after, halved=True)
+    found = rate_change("x", "X", before, after, fall=0.5)
     assert found.before.value == 0.75
     assert found.before.n_unscored == 1
     assert found.after.value == 0.5
-    assert found.difference.value == pytest.approx(-1 / 3)
-    assert found.over_half is not None
-    assert found.over_half.value == pytest.approx((-0.5 + 0.5 + 0.0) / 3)
+    assert found.difference == pytest.approx(-1 / 3)
+    assert found.excess is not None
+    assert found.excess[0] == pytest.approx((-0.5 + 0.5 + 0.0) / 3)
     assert found.n_paired == 3
-    assert rate_change("x", "X", before, {}).difference.value is None
+    assert rate_change("x", "X", before, {}).difference is None
 
 
 def test_means_and_ratios_are_those_of_the_pairs() -> None:
     before, after = {"a": 1.0, "b": 3.0}, {"a": 1.5, "b": 3.1}
-    assert mean_change("x", "X", before, after).difference.value == pytest.approx(0.3)
+    assert mean_change("x", "X", before, after).difference == pytest.approx(0.3)
     assert ratio(before, after).value == pytest.approx(math.exp(0.3))
     assert ratio(before, {}).value is None
 

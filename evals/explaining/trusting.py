@@ -19,6 +19,9 @@ from guard.explain.schema import Attribution
 __all__ = ["with_trust"]
 
 _RANDOM = 8
+_BY_TEXT = ("occlusion", "shapley")
+"""Methods that ask by leaving words out, the first of which another explanation is compared with."""
+
 _COMPREHENSIVE = "comprehensiveness over random"
 _SUFFICIENT = "sufficiency over random"
 _MEANS = {
@@ -53,7 +56,8 @@ def with_trust(view: FilterView, explained: Sequence[Explained]) -> tuple[list[E
     """
     found = [one.attribution for one in explained]
     measured = _measure(view, found)
-    other = next((name for name in methods(view.filter_) if name not in (found[0].method, "shapley-exact")), None)
+    able = [name for name in _BY_TEXT if name in methods(view.filter_)]
+    other = next((name for name in able if name != found[0].method), None)
     agreement = _agreement(view, found, other)
     made = [
         replace(one, trust=(*_figures(own), *_agreed(alike, other)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.ethics.settings import EthicsRequest, Judges
+from evals.harden_generator.work import WorkFolder
 from guard.errors import DataError
 from guard.generators.transformers import TransformersGenerator
 from guard.schema import Decoding
@@ -29,7 +30,7 @@ from guard.train.generator.tuned import Tuned
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PLAIN", "Lab", "Trained"]
+__all__ = ["PLAIN", "Lab", "Trained", "tensors_digest"]
 
 Told = Callable[[str, int, int], None]
 
@@ -67,7 +68,7 @@ class Lab:
         Says what the original says.
     tokenizer : transformers.PreTrainedTokenizerBase
     train, validation : sequence of JudgedText
-        Scores and places are not needed yet.
+        Scores and places are not needed yet, unless `is_judged`.
     judges : Judges
     request : EthicsRequest
     fit : FitSettings
@@ -79,6 +80,8 @@ class Lab:
         Of the original model.
     most : int
         Ids of a row.
+    is_judged : bool
+        Whether the rows of `train` have their scores.
     tell : callable
     """
 
@@ -96,6 +99,7 @@ class Lab:
         folder: Path,
         digest: str,
         most: int = 128,
+        is_judged: bool = False,
         tell: Told = lambda what, done, total: None,
     ) -> None:
         self.tuned, self.tokenizer, self.judges, self.request = tuned, tokenizer, judges, request
@@ -103,16 +107,23 @@ class Lab:
         self.chat = any(one.prompt is not None for one in train)
         self._start = tuned.tensors()
         located = request.weights.unlikelihood > 0
-        self.train = self._judged("judging the rows", train, located=located)
-        self.validation = self._judged("judging the rows", validation, located=located)
+        self.train = list(train) if is_judged else self._judged("judging the rows", train, located=located)
+        self.validation = self._judged("judging the rows to choose by", validation, located=located)
         self._prose = [plain_example(tokenizer, text, most=_MOST_UNLEARNT) for text in prose]
         self._sampled: dict[str, list[Sampled]] = {}
 
     def _judged(self, what: str, texts: Sequence[JudgedText], *, located: bool) -> list[JudgedText]:
-        self.tell(what, 0, 1)
-        found = judged(texts, self.judges.training, located=located)
-        self.tell(what, 1, 1)
-        return found
+        """Judge texts once: a run that goes on reads what it found."""
+        judge = self.judges.training
+        key = hashlib.sha256(repr((judge.name, judge.threshold, located, list(texts))).encode()).hexdigest()[:16]
+        kept = WorkFolder(self.folder / "judged" / key, identity=key)
+        self.tell(what, 0, len(texts))
+        rows = kept.once("rows", lambda: [(one.score, one.ranges) for one in judged(texts, judge, located=located)])
+        self.tell(what, len(texts), len(texts))
+        return [
+            replace(one, score=score, ranges=tuple((start, end) for start, end in ranges))
+            for one, (score, ranges) in zip(texts, rows, strict=True)
+        ]
 
     @property
     def original(self) -> Trained:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from evals.ethics.comparing import Compared, compared
 from evals.ethics.data import HeldOut, MeasuredData, flagged_by, held_out_texts, measured_data
-from evals.ethics.lab import PLAIN, Lab, Trained
-from evals.ethics.measuring import Measured, measure
+from evals.ethics.lab import PLAIN, Lab, Trained, tensors_digest
+from evals.ethics.measuring import Measured, Shown, measure
 from evals.ethics.settings import EthicsRequest, Judges, load_judges
 from evals.ethics.texts import judged_text, taught_prose
 from evals.finetuning.checking import Checked
@@ -17,6 +20,7 @@ from evals.finetuning.finetuning import finetune
 from evals.finetuning.request import Extras, FinetuneRequest, Prepared, Told
 from evals.finetuning.result import FinetuneResult
 from evals.finetuning.texts import TrainingText
+from evals.harden_generator.work import WorkFolder
 from evals.tasks.task import AssetPath
 from guard import assets
 from guard.errors import ConfigError
@@ -113,6 +117,7 @@ class _Terms:
             folder=prepared.folder / "ethics",
             digest=self._digest,
             most=self._request.max_tokens,
+            is_judged=True,
             tell=self._tell,
         )
         self.plain = self.lab.trained(PLAIN)
@@ -175,6 +180,7 @@ def finetune_with_ethics(
     data = measured_data(asset, ethics.sizes, held_out(terms.held_out, judges, ethics), seed=ethics.seed)
     sides = measured_sides(lab, {"original": lab.original, "plain": plain, "ethics": done}, data)
     name = Path(request.model).name
+    shutil.rmtree(lab.folder.parent, ignore_errors=True)
     found = compared(sides["original"], sides["plain"], sides["ethics"], judges, ethics.limits, model=name)
     return EthicsResult(finetuned, found, sides, judges, terms.codes)
 
@@ -186,13 +192,24 @@ def held_out(texts: Sequence[JudgedText], judges: Judges, ethics: EthicsRequest)
 
 
 def measured_sides(lab: Lab, models: dict[str, Trained], data: MeasuredData) -> dict[str, Measured]:
-    """Measure several trainings of one model on the same data."""
-    found = {}
-    for name, one in models.items():
-        tell: Told = _named(lab.tell, name)
-        generator = lab.generator(one, lab.request.sizes.decoding)
-        found[name] = measure(generator, data, lab.judges, lab.request.sizes, seed=lab.request.seed, tell=tell)
-    return found
+    """Measure several trainings of one model on the same data, each once: a run that was killed keeps what was done."""
+    return {name: _measured_once(lab, name, one, data) for name, one in models.items()}
+
+
+def _measured_once(lab: Lab, name: str, one: Trained, data: MeasuredData) -> Measured:
+    sizes, judges = lab.request.sizes, lab.judges
+    names = (judges.training.name, *(judge.name for judge in judges.measuring))
+    parts = (tensors_digest(one.tensors), one.codes, data.digest(), sizes, lab.request.seed, names)
+    kept = WorkFolder(lab.folder / "measured" / name, identity=hashlib.sha256(repr(parts).encode()).hexdigest())
+
+    def made() -> dict[str, Any]:
+        generator = lab.generator(one, sizes.decoding)
+        tell = _named(lab.tell, name)
+        return asdict(measure(generator, data, judges, sizes, seed=lab.request.seed, tell=tell))
+
+    found = kept.once("figures", made)
+    shown = tuple(Shown(**row) for row in found["shown"])
+    return Measured(found["toxicity"], found["outcomes"], tuple(found["wordings"]), shown)
 
 
 def _named(tell: Told, name: str) -> Told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -138,6 +139,8 @@ def search(
     while len(done := _points(study)) < settings.trials:
         tell(len(done), settings.trials)
         study.sampler = _sampler(settings.seed, len(done))
+        if not done:
+            _begin_in_the_middle(study, settings)
         trial = study.ask()
         weights = _suggested(trial, settings)
         tried = attempt(weights)
@@ -186,6 +189,16 @@ def _sampler(seed: int, n_done: int) -> Any:
     import optuna
 
     return optuna.samplers.TPESampler(seed=seed * 10_000 + n_done, n_startup_trials=_STARTUP)
+
+
+def _begin_in_the_middle(study: optuna.Study, settings: SearchSettings) -> None:
+    """Let the first trial be the middle of the space, with codes: a search of a dozen trials cannot waste one."""
+    import optuna
+
+    if study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+        return
+    middle: dict[str, Any] = {name: math.sqrt(SPACE[name][0] * SPACE[name][1]) for name in settings.terms}
+    study.enqueue_trial({**middle, **({"control_codes": True} if settings.control_codes else {})})
 
 
 def _suggested(trial: optuna.Trial, settings: SearchSettings) -> EthicsWeights:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from evals.ethics.comparing import compared, figure_rows
 from evals.ethics.lab import PLAIN, Lab, tensors_digest
@@ -17,6 +18,8 @@ from guard.errors import ConfigError, DataError
 from guard.generators.transformers import TransformersGenerator
 from guard.train.generator.ethics import EthicsWeights
 from tests.evals.ethics import parts
+
+pytestmark = pytest.mark.slow
 
 EVERYTHING = EthicsWeights(unlikelihood=0.5, dpo=0.5, kl=0.1, control_codes=True)
 
@@ -137,7 +140,7 @@ def test_weights_are_searched_on_prompts_of_their_own(tiny_llama: Path, tmp_path
     page = search_page("Search", found, Limits(), [("seed", "0")])
     html = write_page(tmp_path, page, {}, name="search")[0].read_text()
     assert 'class="tradeoff"' in html
-    assert found.sentence in html
+    assert str(escape(found.sentence)) in html
     assert len(trade_off(found, Limits()).points) == 3
 
 

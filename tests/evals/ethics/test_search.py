@@ -25,6 +25,7 @@ def _search(file: Path, trials: int, attempt=attempt, **settings: object) -> lis
 def test_a_search_that_was_killed_goes_on_to_the_same_trials(tmp_path: Path) -> None:
     whole = _search(tmp_path / "whole.log", 8)
     assert [one.number for one in whole] == list(range(8))
+    assert whole[0].weights == EthicsWeights(unlikelihood=0.387, dpo=0.387, kl=0.141, control_codes=True)
     asked: list[EthicsWeights] = []
 
     def dying(weights: EthicsWeights) -> Tried:
@@ -41,6 +42,13 @@ def test_a_search_that_was_killed_goes_on_to_the_same_trials(tmp_path: Path) -> 
     again = _search(tmp_path / "torn.log", 8, lambda weights: 1 / 0)
     assert again == whole
     assert _search(tmp_path / "longer.log", 3) == whole[:3]
+    with pytest.raises(KeyboardInterrupt):
+        _search(tmp_path / "first.log", 3, lambda weights: _killed())
+    assert _search(tmp_path / "first.log", 3) == whole[:3]
+
+
+def _killed() -> Tried:
+    raise KeyboardInterrupt
 
 
 def test_another_seed_or_data_is_another_search(tmp_path: Path) -> None:

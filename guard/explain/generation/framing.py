@@ -34,7 +34,7 @@ def plain(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def frame(tokenizer: Any, prompt: str, *, chat: bool, start_id: int) -> FramedPrompt:
+def frame(tokenizer: Any, prompt: str, *, chat: bool, start_id: int, prefix: str = "") -> FramedPrompt:
     """Turn a prompt into ids, exactly as ``TransformersGenerator`` does.
 
     Parameters
@@ -46,6 +46,8 @@ def frame(tokenizer: Any, prompt: str, *, chat: bool, start_id: int) -> FramedPr
         Put the prompt into the chat template, where there is one.
     start_id : int
         The token that an empty prompt begins with.
+    prefix : str
+        Goes in front of every prompt: a control code.
 
     Raises
     ------
@@ -54,17 +56,17 @@ def frame(tokenizer: Any, prompt: str, *, chat: bool, start_id: int) -> FramedPr
     """
     if not getattr(tokenizer, "is_fast", False):
         raise ConfigError(f"{type(tokenizer).__name__} keeps no offsets; the model's folder needs a tokenizer.json")
-    text = plain(prompt)
-    if not (chat and getattr(tokenizer, "chat_template", None)):
-        ids, offsets = _encoded(tokenizer, text, special=True)
-        whole = [(start, end) for start, end in offsets]
-        return FramedPrompt(tuple(ids) or (start_id,), tuple(whole) if ids else ((0, 0),))
-    before, inside, after = _around(tokenizer, text)
-    first = text.find(inside)
-    ids, offsets = _encoded(tokenizer, before + inside + after, special=False)
-    place, end = len(before), len(before) + len(inside)
-    ranges = [_within(range_, place, end, shift=first - place) for range_ in offsets]
-    return FramedPrompt(tuple(ids), tuple(ranges))
+    text = plain(prefix + prompt)
+    before, inside, after = ("", text, "")
+    chat = chat and bool(getattr(tokenizer, "chat_template", None))
+    if chat:
+        before, inside, after = _around(tokenizer, text)
+    ids, offsets = _encoded(tokenizer, before + inside + after, special=not chat)
+    # Where the prompt stands: behind the template's text and the prefix, of which the template may cut blanks off.
+    shift = text.find(inside) - len(before) - len(prefix)
+    first, last = max(len(before), -shift), len(before) + len(inside)
+    ranges = [_within(range_, first, last, shift=shift) for range_ in offsets]
+    return FramedPrompt(tuple(ids) or (start_id,), tuple(ranges) if ids else ((0, 0),))
 
 
 def _encoded(tokenizer: Any, text: str, *, special: bool) -> tuple[list[int], list[Range]]:

@@ -87,6 +87,7 @@ class WhiteBox:
     def __init__(self, generator: OpenGenerator, *, batch_size: int = _ROWS) -> None:
         self.name, self._model, self._tokenizer = generator.name, generator.model, generator.tokenizer
         self._chat, self._batch_size = generator.decoding.chat, batch_size
+        self._prefix = str(getattr(generator, "prefix", ""))
         self._keeps = "logits_to_keep" in inspect.signature(self._model.forward).parameters
         self.n_rows = 0
 
@@ -107,7 +108,7 @@ class WhiteBox:
         """
         own = (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id, self._tokenizer.pad_token_id)
         start = next((int(token) for token in own if token is not None), 0)
-        return frame(self._tokenizer, prompt, chat=self._chat, start_id=start)
+        return frame(self._tokenizer, prompt, chat=self._chat, start_id=start, prefix=self._prefix)
 
     def target(self, text: str) -> tuple[tuple[int, ...], tuple[Range, ...]]:
         """Return the ids of a text that follows a prompt, and the characters that each covers.

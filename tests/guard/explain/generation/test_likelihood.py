@@ -50,6 +50,26 @@ def test_prompt_is_framed_as_the_generator_reads_it(tiny: TransformersGenerator,
     assert covered == set(range(len(prompt)))
 
 
+@pytest.mark.parametrize("prompt", [*HARD, "  blanks around  "])
+@pytest.mark.parametrize("code", ["<|user|>kind: ", "be kind ", ""])
+def test_control_code_in_front_is_read_and_is_no_word(tiny: TransformersGenerator, prompt: str, code: str) -> None:
+    coded = tiny.with_decoding(tiny.decoding)
+    coded.prefix = code
+    framed = frame(coded.tokenizer, prompt, chat=coded.decoding.chat, start_id=0, prefix=code)
+    assert list(framed.ids) == coded.encode(prompt)
+    assert {at for start, end in framed.ranges for at in range(start, end)} == set(range(len(prompt)))
+    (found,) = LikelihoodExplainer(coded).explain([Question(prompt, "yes")])
+    (whole,) = LikelihoodExplainer(tiny).explain([Question(code + prompt, "yes")])
+    assert found.number == whole.number
+    assert found.text == prompt
+
+
+def test_template_that_cuts_blanks_off(tiny: TransformersGenerator) -> None:
+    framed = frame(_Trimming(tiny.tokenizer), "  two words ", chat=True, start_id=0, prefix=" a ")
+    covered = sorted(at for start, end in framed.ranges for at in range(start, end))
+    assert covered == list(range(11))  # the blank at the end is gone, those in front stand behind the code
+
+
 def test_bigram_by_hand(bigram: TransformersGenerator) -> None:
     """Only the last letter of the prompt counts: leaving out any other word changes nothing at all."""
     table = next_log_probabilities(bigram.model)
@@ -143,6 +163,16 @@ class _Shouting:
 
     def apply_chat_template(self, messages: list[dict[str, str]], **_options: object) -> str:
         return f"[{messages[0]['content'].upper()}]"
+
+
+class _Trimming(_Shouting):
+    """A tokenizer whose template cuts blanks off."""
+
+    def apply_chat_template(self, messages: list[dict[str, str]], **_options: object) -> str:
+        return f"[{messages[0]['content'].strip()}]"
+
+    def __call__(self, *given: object, **options: object) -> object:
+        return self._tokenizer(*given, **options)  # type: ignore[operator]
 
 
 def test_values_are_those_of_the_rewritten_prompt(tiny: TransformersGenerator) -> None:

@@ -59,12 +59,17 @@ def rows(options: argparse.Namespace) -> Path:
     return out
 
 
+def folder_of(options: argparse.Namespace, name: str) -> Path:
+    out: Path = options.out / f"{options.set}-{options.rows}-{name}"
+    return out
+
+
 def command(options: argparse.Namespace, name: str) -> list[str]:
     group = SETS[options.set][1]
     return [
         *(sys.executable, "-m", "cli", "finetune", "--data", str(rows(options)), "--text-column", "text"),
         *(["--group-column", group] if group else []),
-        *("--out", str(options.out / f"{options.set}-{name}"), "--json", *options.extra),
+        *("--out", str(folder_of(options, name)), "--json", *options.extra),
     ]
 
 
@@ -95,7 +100,9 @@ def step_of(folder: Path) -> int:
 
 def killed_and_resumed(options: argparse.Namespace) -> dict[str, Any]:
     """Kill a run halfway, go on, and compare with the whole run."""
-    folder, whole = (options.out / f"{options.set}-{name}" for name in ("broken", "run"))
+    folder, whole = (folder_of(options, name) for name in ("broken", "run"))
+    if not whole.exists():
+        timed(command(options, "run"))
     half = json.loads((whole / "finetune.json").read_text())["result"]["steps"] // 2
     begun = subprocess.Popen(command(options, "broken"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while step_of(folder) < half and begun.poll() is None:
@@ -120,7 +127,7 @@ def killed_and_resumed(options: argparse.Namespace) -> dict[str, Any]:
 
 def audited(options: argparse.Namespace) -> dict[str, Any]:
     """Load the result without Assay, and audit it."""
-    model = options.out / f"{options.set}-run" / "model"
+    model = folder_of(options, "run") / "model"
     said = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", PLAIN, str(model)],
         capture_output=True,

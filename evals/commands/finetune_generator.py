@@ -52,7 +52,7 @@ _MAY_CHANGE = frozenset({"out", "resume", "as_json", "minutes", "rate", "patienc
 @click.option("--from-scratch", metavar="SIZE", help="Random weights: tiny, small, medium, or a TOML file.")
 @click.option("--form", type=click.Choice(["auto", "chat", "plain"]), default="auto", show_default=True)
 @click.option("--whole-dialogues", is_flag=True, help="Learn every turn and not the answers alone.")
-@click.option("--epochs", type=_ABOVE_ZERO, default=3.0, show_default=True)
+@click.option("--epochs", type=_ABOVE_ZERO, default=2.0, show_default=True)
 @click.option("--steps", type=POSITIVE, help="Instead of --epochs.")
 @click.option("--minutes", type=_ABOVE_ZERO, help="Shorten the training to this time.")
 @click.option(

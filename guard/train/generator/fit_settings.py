@@ -52,7 +52,7 @@ class FitSettings:
     seed : int
     """
 
-    epochs: float = 3.0
+    epochs: float = 2.0
     steps: int | None = None
     step_tokens: int = 1024
     budget: int = 1024

@@ -60,7 +60,7 @@ def rows(options: argparse.Namespace) -> Path:
 
 
 def folder_of(options: argparse.Namespace, name: str) -> Path:
-    out: Path = options.out / f"{options.set}-{options.rows}-{name}"
+    out: Path = options.out / f"{options.set}-{name}-{options.rows}"
     return out
 
 

@@ -3,7 +3,8 @@
 The guarded side is ``Guard.generate`` with the default filters on prompts and outputs; beside it, in turn, the same
 generator with the same prompts and seeds, and bare ``model.generate`` of Transformers. Prompts are harmless, so that
 all of them are written out: a blocked prompt would save the guarded side the time of writing. Memory is the peak
-resident size of a process of its own for each side.
+resident size of a process of its own for each side, the median of three. As the command line does, the benchmark
+leaves AMX tiles out, so that no row depends on its batch (``docs/design/determinism.md``); ``--tiles`` keeps them.
 
 Run ``python -m benchmarks.guard_overhead [--rounds 9] [--batch 8] [--new-tokens 64]``; figures go to
 ``benchmarks/results/guard_overhead.json``.
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import TypeVar
 
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+if "--tiles" not in sys.argv:
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 import torch
 
@@ -49,6 +52,7 @@ SUBJECTS = (
 )
 OPENINGS = ("Write a few lines about {}.", "What should I know about {}?", "Tell a short story with {} in it.")
 R = TypeVar("R")
+MEMORY_ROUNDS = 3
 BARE, GENERATOR, GUARDED = "bare generate", "generator alone", "guarded"
 
 
@@ -157,16 +161,23 @@ def child(side: str, options: argparse.Namespace) -> None:
 
 
 def memory(options: argparse.Namespace) -> dict[str, float]:
-    """Measure each side in a process of its own."""
-    found = {}
-    for side in (BARE, GUARDED):
-        sizes = ["--batch", str(options.batch), "--new-tokens", str(options.new_tokens)]
-        command = [sys.executable, "-m", "benchmarks.guard_overhead", "--child", side, *sizes]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found[side] = float(done.stdout.split()[-1])
-    return {f"{side}, MiB": round(size) for side, size in found.items()} | {
-        "ratio": round(found[GUARDED] / found[BARE], 3)
+    """Measure each side in processes of its own, in turn."""
+    found: dict[str, list[float]] = {BARE: [], GUARDED: []}
+    for _ in range(MEMORY_ROUNDS):
+        for side, sizes in found.items():
+            command = [sys.executable, "-m", "benchmarks.guard_overhead", "--child", side, *child_options(options)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            sizes.append(float(done.stdout.split()[-1]))
+    middle = {side: statistics.median(sizes) for side, sizes in found.items()}
+    return {f"{side}, MiB": round(size) for side, size in middle.items()} | {
+        "ratio": round(middle[GUARDED] / middle[BARE], 3)
     }
+
+
+def child_options(options: argparse.Namespace) -> list[str]:
+    """Return what a process of its own must be told."""
+    sizes = ["--batch", str(options.batch), "--new-tokens", str(options.new_tokens)]
+    return [*sizes, "--tiles"] if options.tiles else sizes
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -175,12 +186,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--new-tokens", type=int, default=64)
+    parser.add_argument("--tiles", action="store_true", help="let the processor use AMX tiles, where it has them")
+    parser.add_argument("--memory", action="store_true", help="measure memory alone, print it, keep nothing")
     parser.add_argument("--child", choices=[BARE, GUARDED], help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.child:
         child(options.child, options)
         return
-    settings = {"rounds": options.rounds, "batch": options.batch, "new tokens": options.new_tokens}
+    if options.memory:
+        print(json.dumps(memory(options)))
+        return
+    settings = {
+        "rounds": options.rounds,
+        "batch": options.batch,
+        "new tokens": options.new_tokens,
+        "tiles": options.tiles,
+    }
     report = {
         "settings": settings | {"filters": DEFAULT_FILTERS, "threads": torch.get_num_threads()},
         "time": measure(options),

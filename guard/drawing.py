@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from guard.batcher import Batcher
 from guard.errors import AssayError, ConfigError, GeneratorError
+from guard.freed_memory import FreedMemory
 from guard.generators.callable import CallableGenerator
 from guard.judge import Judge
 from guard.policy import Policy
@@ -154,6 +155,7 @@ class SharedGenerator:
     def __init__(self, generator: Generator[str]) -> None:
         self.generator, self.name = generator, str(generator.name)
         self._lock = threading.Lock()
+        self._left_by_filters, self._left_by_generator = FreedMemory(), FreedMemory()
         self._calls: Batcher[_Asked, list[str] | BaseException] = Batcher(self._answer, max_items=_CALLERS_A_BATCH)
 
     def outputs(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[str]:
@@ -169,7 +171,7 @@ class SharedGenerator:
         if self._lock.acquire(blocking=False):
             # Nobody else asks: on the caller's own thread, whose pool of arithmetic threads is there already.
             try:
-                return _outputs(self.generator, list(prompts), list(seeds))
+                return self._outputs(list(prompts), list(seeds))
             finally:
                 self._lock.release()
         found = self._calls.submit((list(prompts), list(seeds)))
@@ -177,12 +179,20 @@ class SharedGenerator:
             raise found
         return found
 
+    def _outputs(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[str]:
+        """Generate, with the room that filters have left, and leave room for those that judge the outputs."""
+        self._left_by_filters.hand_back()
+        try:
+            return _outputs(self.generator, prompts, seeds)
+        finally:
+            self._left_by_generator.hand_back()
+
     def _answer(self, asked: Sequence[_Asked]) -> list[list[str] | BaseException]:
         """Answer all callers in one call of the generator; where that fails, each alone, so that one costs no other."""
         try:
             prompts = [prompt for given, _ in asked for prompt in given]
             with self._lock:
-                outputs = iter(_outputs(self.generator, prompts, [seed for _, given in asked for seed in given]))
+                outputs = iter(self._outputs(prompts, [seed for _, given in asked for seed in given]))
             return [[next(outputs) for _ in given] for given, _ in asked]
         except BaseException as error:  # also what would end a thread: it belongs to the caller
             if len(asked) == 1:

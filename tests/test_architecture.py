@@ -23,7 +23,7 @@ MOST_LINES_A_FUNCTION = 60
 # What each room of the runtime may import besides itself. A room that is not listed may import `FOUNDATION` only.
 FOUNDATION = {"guard.errors", "guard.schema", "guard.canonical", "guard.confusables", "guard.codepoints"}
 FOUNDATION |= {"guard.assets", "guard.cache", "guard.catalogue", "guard.wheels", "guard.views", "guard.segments"}
-FOUNDATION |= {"guard.locked_lines", "guard.numerics", "guard.offsets", "guard.unseen"}
+FOUNDATION |= {"guard.freed_memory", "guard.locked_lines", "guard.numerics", "guard.offsets", "guard.unseen"}
 POLICY = {"guard.policy", "guard.policy_file", "guard.policy_values", "guard.certificate"}
 JUDGE = {*POLICY, "guard.scoring", "guard.release", "guard.batcher"}
 REQUEST = {*JUDGE, "guard.judge", "guard.audit_log", "guard.vault", "guard.request"}
@@ -73,6 +73,7 @@ SHARED_PARTS = {
             "guard_template",
             "heads",
             "private_package",
+            "row_file",
             "label_columns",
             "pii_recognizers",
             "slip_reading",

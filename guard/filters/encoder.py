@@ -20,12 +20,14 @@ from torch.nn import functional
 from guard import assets
 from guard.errors import AssayError, FilterError
 from guard.filters.attribution import evident_spans
-from guard.filters.bert import WORD_EMBEDDINGS, BertShape, hidden_states, linear_names, read_bert
+from guard.filters.bert import WORD_EMBEDDINGS, BertShape, embed_words, hidden_states, linear_names, read_bert
 from guard.filters.encoder_text import encoder_text
-from guard.filters.encoder_weights import device_of, dtype_of, merged, placed, weights_digest
+from guard.filters.encoder_weights import device_of, dtype_of, merged, placed, weights_digest, word_rows
 from guard.filters.heads import head_logits
+from guard.filters.row_file import RowFile
 from guard.filters.slip_reading import SlipReader, highest
 from guard.filters.windows import TokenWindow, length_batches, window_starts, window_token_ids
+from guard.offsets import Canonical, edited
 from guard.schema import Scores, Span
 
 __all__ = ["SHIPPED_WEIGHTS", "EncoderFilter"]
@@ -47,6 +49,13 @@ class _Model:
     weights: Mapping[str, Tensor]
     heads: Mapping[str, Tensor]
     device: torch.device
+    rows: RowFile | None = None
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Look word embeddings up, in their file where they stay there."""
+        if self.rows is None:
+            return embed_words(self.weights, ids)
+        return self.rows[ids].to(self.weights["embeddings.position_embeddings.weight"].dtype)
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         """Apply a merged linear layer."""
@@ -152,6 +161,7 @@ class EncoderFilter:
             weights={name: placed(name, value, device, dtype) for name, value in whole},
             heads={part: adapter[f"heads.{part}"].float().to(device) for part in ("query", "value", "bias")},
             device=device,
+            rows=word_rows(base, device),
         )
         return cls(
             model,
@@ -251,7 +261,7 @@ class EncoderFilter:
         padded = torch.tensor([[*window, *[0] * (width - len(window))] for window in windows], device=model.device)
         lengths = torch.tensor([len(window) for window in windows], device=model.device)
         mask = torch.arange(width, device=model.device)[None, :] < lengths[:, None]
-        hidden = hidden_states(padded, mask, weights=model.weights, shape=model.shape, linear=model.linear)
+        hidden = hidden_states(model.embed(padded), mask, weights=model.weights, shape=model.shape, linear=model.linear)
         return hidden.float(), mask
 
     @property
@@ -267,18 +277,36 @@ class EncoderFilter:
 
     def token_windows(self, items: Sequence[str]) -> list[TokenWindow]:
         """Return the windows that :meth:`score_batch` reads, in the order of the texts, with offsets into these."""
-        tokenizer, found = self._model.tokenizer, []
+        forms = (encoder_text(item, emoji_names=self._emoji_names) for item in items)
+        return [window for owner, form in enumerate(forms) for window in self._cut(owner, form)]
+
+    def explained_windows(self, items: Sequence[str], column: int) -> list[TokenWindow]:
+        """Return :meth:`token_windows`, and those of the other reading of a text where it counts for the category."""
+        counts = self._slips is not None and column in self._slips.columns
+        return [
+            window
+            for owner, item in enumerate(items)
+            for form in self._readings(item)[: 2 if counts else 1]
+            for window in self._cut(owner, form)
+        ]
+
+    def _readings(self, item: str) -> list[Canonical]:
+        """Return what the tokenizer is given, and the other reading where there is one, as :meth:`_windows` has them."""
+        form = encoder_text(item, emoji_names=self._emoji_names)
+        edits = self._slips.edits(form.text) if self._slips else []
+        return [form, edited(form, edits)] if edits else [form]
+
+    def _cut(self, owner: int, form: Canonical) -> Iterator[TokenWindow]:
+        """Yield the windows of a text in one form, with offsets into the text as given."""
+        tokenizer = self._model.tokenizer
         begin, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
-        for owner, item in enumerate(items):
-            form = encoder_text(item, emoji_names=self._emoji_names)
-            encoding = tokenizer.encode(form.text, add_special_tokens=False)
-            offsets = [form.span(*range_) for range_ in encoding.offsets]
-            for start in window_starts(len(encoding.ids), size=self._window, stride=self._stride):
-                places = range(start, min(start + self._window, len(encoding.ids)))
-                ids = (begin, *(encoding.ids[place] for place in places), end)
-                ranges = ((0, 0), *(offsets[place] for place in places), (0, 0))
-                found.append(TokenWindow(owner, ids, (-1, *places, -1), ranges))
-        return found
+        encoding = tokenizer.encode(form.text, add_special_tokens=False)
+        offsets = [form.span(*range_) for range_ in encoding.offsets]
+        for start in window_starts(len(encoding.ids), size=self._window, stride=self._stride):
+            places = range(start, min(start + self._window, len(encoding.ids)))
+            ids = (begin, *(encoding.ids[place] for place in places), end)
+            ranges = ((0, 0), *(offsets[place] for place in places), (0, 0))
+            yield TokenWindow(owner, ids, (-1, *places, -1), ranges)
 
     def logits_of(self, words: Tensor, mask: Tensor) -> Tensor:
         """Return the logits of windows given as word embeddings, through which a gradient can be followed.
@@ -331,15 +359,20 @@ class EncoderFilter:
         category. How well it finds what people mark: ``docs/design/explain.md``.
         """
         try:
-            form = encoder_text(text, emoji_names=self._emoji_names)
-            encoding = self._model.tokenizer.encode(form.text, add_special_tokens=False)
-            starts = window_starts(len(encoding.ids), size=self._window, stride=self._stride)
+            layout = [
+                (form, encoding.offsets[start : start + self._window])
+                for form in self._readings(text)
+                for encoding in (self._model.tokenizer.encode(form.text, add_special_tokens=False),)
+                for start in window_starts(len(encoding.ids), size=self._window, stride=self._stride)
+            ]
             windows, owners = self._windows([text])
             logits = self._logits(windows)
             scores = _scores(highest(logits, owners, 1, self._slips))[0]
+            if self._slips:  # the other reading counts for some categories only
+                logits[np.ix_(np.array(owners) > 0, ~np.isin(range(logits.shape[1]), self._slips.columns))] = -np.inf
             spans: set[Span] = set()
-            for at, columns in _by_window(logits[: len(starts)], scores):
-                offsets = encoding.offsets[starts[at] : starts[at] + len(windows[at]) - 2]
+            for at, columns in _by_window(logits, scores):
+                form, offsets = layout[at]
                 for column, slopes in zip(columns, self._slopes(windows[at], columns) if offsets else (), strict=False):
                     for (start, end), worth in evident_spans(form.text, offsets, slopes):
                         place, score = form.span(start, end), float(scores[column])

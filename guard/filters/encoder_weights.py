@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,13 +13,27 @@ from torch import Tensor
 
 from guard.errors import FilterError
 from guard.filters.bert import WORD_EMBEDDINGS
+from guard.filters.row_file import RowFile
 from guard.numerics import has_tiles
 
-__all__ = ["device_of", "dtype_of", "merged", "placed", "weights_digest"]
+__all__ = ["device_of", "dtype_of", "merged", "placed", "weights_digest", "word_rows"]
 
 _DTYPES: Mapping[str, torch.dtype] = {
     name: getattr(torch, name) for name in ("float32", "bfloat16", "float16", "float64")
 }
+
+
+def word_rows(base: Path, device: torch.device) -> RowFile | None:
+    """Return the word embeddings of a checkpoint as rows of its file; None where they are used from memory.
+
+    That is beside a GPU, for weights that are not float32, and on systems that cannot read at a place.
+    """
+    if device.type != "cpu" or not hasattr(os, "preadv"):
+        return None
+    try:
+        return RowFile(base / "model.safetensors", WORD_EMBEDDINGS)
+    except ValueError:
+        return None
 
 
 def placed(name: str, value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

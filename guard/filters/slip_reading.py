@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from guard.offsets import Edit
 from guard.views import words
 
 __all__ = ["SlipReader", "highest", "usual_words"]
@@ -61,6 +62,16 @@ class SlipReader:
     def read(self, text: str) -> str:
         """Return the other reading of a canonical text: itself, where all its words are known or far from any."""
         return _WORD.sub(lambda match: self._known(match[0].lower()) or match[0], text)
+
+    def edits(self, text: str) -> list[Edit]:
+        """Return the edits of a canonical text that :meth:`read` makes, for the one text that is explained."""
+        meant = ((word, self._known(word[0].lower())) for word in _WORD.finditer(text))
+        return [(*word.span(), known) for word, known in meant if known]
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Categories whose score the other reading may raise."""
+        return tuple(self._columns)
 
     def readings(self, texts: Sequence[str]) -> tuple[list[str], list[int]]:
         """Return all texts, then the other readings of those that have one; and the row of each in :func:`highest`.

@@ -92,7 +92,7 @@ class EmbeddedModel:
         """Return the window that decides each text."""
         made = [
             Window(text, window, parts_of_tokens(text, window.offsets, np.asarray(window.places) >= 0, unit))
-            for window in self._model.token_windows(texts)
+            for window in self._read(texts)
             for text in (texts[window.owner],)
         ]
         counts = Counter(one.tokens.owner for one in made)
@@ -104,6 +104,12 @@ class EmbeddedModel:
             if owner not in best or values[at] > values[best[owner]]:
                 best[owner] = at
         return [made[best[owner]] for owner in range(len(texts))]
+
+    def _read(self, texts: Sequence[str]) -> list[TokenWindow]:
+        """Return the windows of every text, those of another reading too where the model has one."""
+        both = getattr(self._model, "explained_windows", None)
+        windows: list[TokenWindow] = self._model.token_windows(texts) if both is None else both(texts, self._column)
+        return windows
 
     def values(self, windows: Sequence[Window], rows: Sequence[Row]) -> Values:
         """Return the log-odds of rows: float64, shape (len(rows),).

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guard.explain.filters.table import explainer
 from guard.filters.encoder import EncoderFilter
 from guard.filters.slip_reading import SlipReader, usual_words
 from tests.guard.filters.tiny_bert import write_tiny_adapter, write_tiny_bert
@@ -89,3 +90,20 @@ def test_where_it_fired_is_told_in_the_text_as_given(pair: tuple[EncoderFilter, 
         assert 0 <= span.start < span.end <= len(text)
         column = pair[1].categories.index(span.category)
         assert span.score == pytest.approx(float(pair[1].score_batch([text])[0, column]), abs=1e-6)
+
+
+def test_what_only_the_other_reading_says_is_explained_in_the_text_as_given(
+    pair: tuple[EncoderFilter, EncoderFilter],
+) -> None:
+    plain, slips = pair
+    text, other = "you are st\u200bupdi and kind", "you are stupid and kind"
+    category = slips.categories[0]
+    (found,) = explainer(slips, "integrated-gradients").explain([text], category)
+    assert 1 / (1 + np.exp(-found.number)) == pytest.approx(float(slips.score_batch([text])[0, 0]), abs=1e-5)
+    first, second = (plain.score_batch([one])[0, 0] for one in (text, other))
+    (expected,) = explainer(plain, "integrated-gradients").explain([other if second > first else text], category)
+    assert found.values == pytest.approx(expected.values, abs=1e-5)
+    assert "st\u200bupdi" in [found.text[start:end] for start, end in found.parts]
+    # A category that the other reading does not count for is read as it stands.
+    (unread,) = explainer(slips, "occlusion").explain([text], slips.categories[1])
+    assert 1 / (1 + np.exp(-unread.number)) == pytest.approx(float(plain.score_batch([text])[0, 1]), abs=1e-5)

@@ -75,6 +75,7 @@ SHARED_PARTS = {
             "private_package",
             "row_file",
             "label_columns",
+            "path_gradient",
             "pii_recognizers",
             "slip_reading",
         ),

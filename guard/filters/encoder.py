@@ -23,7 +23,8 @@ from guard.filters.attribution import evident_spans
 from guard.filters.bert import WORD_EMBEDDINGS, BertShape, embed_words, hidden_states, linear_names, read_bert
 from guard.filters.encoder_text import encoder_text
 from guard.filters.encoder_weights import device_of, dtype_of, merged, placed, weights_digest, word_rows
-from guard.filters.heads import head_logits
+from guard.filters.heads import head_attention, head_logits
+from guard.filters.path_gradient import deciding_windows, path_slopes
 from guard.filters.row_file import RowFile
 from guard.filters.slip_reading import SlipReader, highest
 from guard.filters.windows import TokenWindow, length_batches, window_starts, window_token_ids
@@ -35,9 +36,10 @@ __all__ = ["SHIPPED_WEIGHTS", "EncoderFilter"]
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "encoder"
 """Folder of the adapter and heads that ship with the package, beside their model card."""
 
+Floats = npt.NDArray[np.float64]
+
 _WIDTH_STEP = 16
 _LEAST = 0.3
-_PATH_POINT = 0.35
 
 
 @dataclass(frozen=True)
@@ -291,7 +293,7 @@ class EncoderFilter:
         ]
 
     def _readings(self, item: str) -> list[Canonical]:
-        """Return what the tokenizer is given, and the other reading where there is one, as :meth:`_windows` has them."""
+        """Return what the tokenizer is given, and the other reading where there is one."""
         form = encoder_text(item, emoji_names=self._emoji_names)
         edits = self._slips.edits(form.text) if self._slips else []
         return [form, edited(form, edits)] if edits else [form]
@@ -354,9 +356,9 @@ class EncoderFilter:
         The gradient of the category's log-odds by the word embeddings is taken once, where 0.35 of every word has come
         in over the mask's embedding: there the score of a harmful text turns, while at the text itself it hardly
         answers any more (saturation: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks", section 2.1).
-        A word is returned when its way from the mask, times the gradient, is at least 0.6 times the highest and a
-        quarter of a unit of log-odds, or else the highest alone. One pass more than scoring, and one back, for a
-        category. How well it finds what people mark: ``docs/design/explain.md``.
+        A word is strong by its way from the mask times the gradient, and by how much the category's pooling attends to
+        it; which are returned: :func:`guard.filters.attribution.evident_spans`. Two passes more than scoring, and one
+        back for a category. How well it finds what people mark: ``docs/design/explain.md``.
         """
         try:
             layout = [
@@ -371,39 +373,25 @@ class EncoderFilter:
             if self._slips:  # the other reading counts for some categories only
                 logits[np.ix_(np.array(owners) > 0, ~np.isin(range(logits.shape[1]), self._slips.columns))] = -np.inf
             spans: set[Span] = set()
-            for at, columns in _by_window(logits, scores):
+            for at, columns in deciding_windows(logits, scores >= _LEAST):
                 form, offsets = layout[at]
-                for column, slopes in zip(columns, self._slopes(windows[at], columns) if offsets else (), strict=False):
-                    for (start, end), worth in evident_spans(form.text, offsets, slopes):
+                for column, *evidence in self._slopes(windows[at], columns) if offsets else ():
+                    for (start, end), worth in evident_spans(form.text, offsets, *evidence):
                         place, score = form.span(start, end), float(scores[column])
                         spans.add(Span(*place, self._categories[column], score, value=worth, method="path-gradient"))
         except Exception as error:
             raise FilterError(f"filter {self._name}: cannot locate in {type(text).__name__} ({error})") from error
         return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.category)))
 
-    def _slopes(self, window: Sequence[int], columns: Sequence[int]) -> list[npt.NDArray[np.float64]]:
-        """Return how fast each logit rises along every token's way from the mask, special tokens left out."""
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            there = self.word_embeddings[torch.tensor([window])].detach().clone()
-            way = torch.zeros_like(there)
-            way[:, 1:-1] = there[:, 1:-1] - self.word_embeddings[self._model.tokenizer.token_to_id("[MASK]")]
-            on_way = (there - (1 - _PATH_POINT) * way).to(self._model.device).requires_grad_(True)
-            mask = torch.ones(on_way.shape[:2], dtype=torch.bool, device=self._model.device)
-            logits = self.logits_of(on_way, mask)[0]
-            # One pass there for all categories, one back for each.
-            found = [torch.autograd.grad(logits[column], on_way, retain_graph=True)[0] for column in columns]
-            slopes = [(one.double().cpu() * way.double().cpu()).sum(dim=2)[0, 1:-1].numpy() for one in found]
-        if not all(np.isfinite(one).all() for one in slopes):
-            raise FilterError(f"filter {self._name}: its gradient is not finite")
-        return slopes
-
-
-def _by_window(logits: npt.NDArray[np.float64], scores: npt.NDArray[np.float32]) -> Iterator[tuple[int, list[int]]]:
-    """Yield the windows that decide a category worth locating, with these categories."""
-    columns = np.flatnonzero(scores >= _LEAST)
-    deciding = logits[:, columns].argmax(axis=0)
-    for at in sorted(set(deciding.tolist())):
-        yield at, columns[deciding == at].tolist()
+    def _slopes(self, window: Sequence[int], columns: Sequence[int]) -> Iterator[tuple[int, Floats, Floats]]:
+        """Yield of each column how fast it rises along every token's way from the mask, and how much it looks at it."""
+        ids = torch.tensor([[*window, self._model.tokenizer.token_to_id("[MASK]")]], device=self._model.device)
+        words = self._model.embed(ids).float()
+        with torch.inference_mode():
+            attention = head_attention(*self._hidden([window], len(window)), query=self._model.heads["query"])
+        looked = attention[0, 1:-1].double().cpu().numpy()
+        slopes = path_slopes(words[:, :-1], words[0, -1], self.logits_of, columns)
+        yield from ((column, one, looked[:, column]) for column, one in zip(columns, slopes, strict=True))
 
 
 def _scores(logits: npt.NDArray[np.float64]) -> Scores:

@@ -13,10 +13,7 @@ from guard.explain.filters.parts import Unit
 from guard.explain.filters.quadrature import NESTED_SIZES, Rule, nested_points, nested_weights, points_and_weights
 from guard.explain.schema import Attribution, Values
 
-__all__ = ["PATH_POINT", "gradient_on_path", "integrated_gradients", "integrated_gradients_fixed"]
-
-PATH_POINT = 0.35
-"""Where on the way from the baseline to the text one gradient says most; how it was found: docs/design/explain.md."""
+__all__ = ["gradient_on_path", "integrated_gradients", "integrated_gradients_fixed"]
 
 
 def gradient_on_path(

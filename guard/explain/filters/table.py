@@ -10,7 +10,6 @@ from types import MappingProxyType
 from guard.errors import ConfigError, FilterError
 from guard.explain.filters.embedded import Baseline, EmbeddedModel
 from guard.explain.filters.gradients import (
-    PATH_POINT,
     gradient_on_path,
     integrated_gradients,
     integrated_gradients_fixed,
@@ -23,6 +22,7 @@ from guard.explain.filters.quadrature import Rule
 from guard.explain.filters.shapley import exact_shapley, sampled_shapley
 from guard.explain.schema import Attribution, Explainer
 from guard.filters.differentiable import Differentiable
+from guard.filters.path_gradient import PATH_POINT
 from guard.schema import Filter
 
 __all__ = ["FilterExplainer", "Settings", "default_method", "explainer", "methods"]

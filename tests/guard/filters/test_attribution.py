@@ -63,17 +63,20 @@ def test_joined_bridges_punctuation_but_no_word() -> None:
 
 
 @pytest.mark.parametrize(
-    ("evidence", "expected"),
+    ("evidence", "attended", "expected"),
     [
-        ([0.0, 0.0, 2.0, 1.0], [("filthy", 2.0)]),  # 1.0 is under 0.6 of 2.0
-        ([0.0, 0.0, 2.0, 1.3], [("filthy, idiot", 3.3)]),
-        ([0.0, 0.0, 0.1, 0.2], [("idiot", 0.2)]),  # too little to count, so the strongest alone
-        ([-1.0, -2.0, -3.0, -4.0], [("you", -1.0)]),
-        ([1.0, 0.0, 0.3, 0.9], [("you", 1.0), ("idiot", 0.9)]),
+        ([0.0, 0.0, 2.0, 0.9], [0.0, 0.0, 0.0, 0.0], [("filthy", 2.0)]),  # 0.9 is under half of 2.0
+        ([0.0, 0.0, 2.0, 1.3], [0.0, 0.0, 0.0, 0.0], [("filthy, idiot", 3.3)]),
+        ([0.0, 0.0, 2.0, 0.9], [0.0, 0.0, 0.0, 0.1], [("filthy, idiot", 2.9)]),  # 0.9 + 6 * 0.1, of which 0.9 counts
+        ([0.0, 0.0, 0.1, 0.2], [0.0, 0.0, 0.0, 0.0], [("idiot", 0.2)]),  # too little to count, so the strongest alone
+        ([-1.0, -2.0, -3.0, -4.0], [0.0, 0.0, 0.0, 0.0], [("you", -1.0)]),
+        ([1.0, 0.0, 0.3, 0.9], [0.0, 0.0, 0.0, 0.0], [("you", 1.0), ("idiot", 0.9)]),
     ],
 )
-def test_evident_spans_are_strong_words_joined(evidence: list[float], expected: list[tuple[str, float]]) -> None:
+def test_evident_spans_are_strong_words_joined(
+    evidence: list[float], attended: list[float], expected: list[tuple[str, float]]
+) -> None:
     text = "you are filthy, idiot"
     tokens = [(0, 3), (4, 7), (8, 14), (16, 21)]
-    found = evident_spans(text, tokens, np.array(evidence))
+    found = evident_spans(text, tokens, np.array(evidence), np.array(attended))
     assert [(text[start:end], pytest.approx(worth)) for (start, end), worth in found] == expected

@@ -18,6 +18,8 @@ __all__ = ["joined", "regrouped", "segmented"]
 _SIGN = re.compile(r"[^\W_]|[@$]")
 _CHAIN = re.compile(r"(?<![^\W_@$])(?:(?:[^\W_]|[@$])(?:[^\w@$]|_){1,6})+(?:[^\W_]|[@$])(?![^\W_@$])")
 _APOSTROPHES = frozenset("'\u2019")
+_WITHIN = re.compile(r"(\S)['\u2019]\1")  # an apostrophe between two of the same sign
+_CLOSING = re.compile(r"(?:[^\w\s@$]|_)(?=(?:[^\w\s@$]|_)+(?:\s|\Z))")
 _MOST_COST = 2.55  # nats a letter: random letters cost over 3
 _LEAST_LETTERS, _LEAST_PARTED = 3, 8
 _LEAST_GROUPS, _MOST_MEAN = 3, 8  # groups, and letters of a group on average
@@ -88,12 +90,26 @@ def _chain_edits(text: str, start: int, end: int) -> list[Edit]:
     parted = len(groups) >= _LEAST_GROUPS and len(signs) <= _MOST_MEAN * len(groups)
     found = [(group, _words_of(group, text, parted=parted)) for group in groups]
     marked = {place for place, gap in zip(signs, gaps, strict=False) if not _APOSTROPHES.isdisjoint(gap)}
-    return list(_edits(found, marked)) if _is_language(found, usual) else []
+    if not _is_language(_plain_words(found, text), usual):
+        return []
+    return [*_edits(found, marked), *_last_sign(text, signs[-1] + 1, gaps)]
+
+
+def _last_sign(text: str, place: int, gaps: list[str]) -> list[Edit]:
+    """Take the sign away that stands between the last letter and the mark that ends its word, as in ``e_n_d_.``."""
+    closing = _CLOSING.match(text, place)
+    return [(place, place + 1, "")] if closing and closing[0] in gaps else []
+
+
+def _plain_words(found: list[_Group], text: str) -> list[_Group]:
+    """Leave names of users and numbers out of the question what is language, where enough else was spelled out."""
+    plain = [(group, parts) for group, parts in found if text[group[0]] != "@" and "".join(parts).isalpha()]
+    return plain if sum(len(group) for group, _ in plain) >= _LEAST_PARTED else found
 
 
 def _is_wider(gap: str, usual: str) -> bool:
     """Whether a gap parts two words."""
-    if gap == usual or gap.strip(usual + " ") in _APOSTROPHES:
+    if gap == usual or gap.strip(usual + " ") in _APOSTROPHES or _WITHIN.fullmatch(gap):
         return False
     return len(gap) > len(usual) or (" " in gap and " " not in usual)
 

@@ -28,6 +28,11 @@ READINGS = [
     ("f-u-c-k o-f-f", "fuck off"),
     ("k*i*l*l y~o~u", "kill you"),
     (".".join("you stupid bitch"), "you stupid bitch"),
+    ("a_l_l o-f y_o_u a.r.e s_c_u_m_.", "all of you are scum."),
+    ("w-h-a-t a f~o~o~l~!~?", "what a fool!~?"),
+    ("y_o_u c-a-n-'-t l~i~v~e", "you can't live"),
+    ("@|J|o|q|t|u|z|m|k|w|n t_h_a_t g-i-r-l i|s a w|h|o|r|e", "@joqtuzmkwn that girl is a whore"),
+    ("&_#_8_2_2_0_; y*o*u s-t-u-p-i-d b*i*t*c*h", "&_#_8220 you stupid bitch"),
     ("k\u2800i\u2800l\u2800l him", "kill him"),
     ("d o n ' t  k i l l  m e", "don't kill me"),
     ("fu ck y ou bi tch", "fuck you bitch"),
@@ -72,6 +77,8 @@ READINGS = [
 
 # Text that means what it says, and looks a little like the above.
 PLAIN = [
+    "@a.b.c and @d.e.f are handles, 1.2.3.4 is a version",
+    "U_S_A_. is how the field is called, x_1_2_.",
     "Could you please tell me how to change my address?",
     "H2O, CO2 and C6H12O6; a 3D print of an i18n B2B K-9 in 4x4",
     "My mp3 of the 1990s, 100k views, the 5th of 10",

@@ -104,7 +104,7 @@ def generator(context: click.Context, /, **options: Any) -> None:
         from evals.finetuning.card import FIGURE_HEAD
         from evals.finetuning.figures import figure_rows
 
-        table(list(FIGURE_HEAD), figure_rows(result.perplexity))
+        table(list(FIGURE_HEAD), figure_rows(result.perplexity), whole=range(len(FIGURE_HEAD)))
         written = "adapter" if request.tuning.method == "prompt" else "model"
         click.echo(f"\n{result.perplexity.sentence}\nWrote {request.out}: {written}, report.html, curves.csv.")
     sys.exit(int(result.perplexity.outcome))

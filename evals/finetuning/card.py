@@ -12,7 +12,7 @@ from evals.report.markdown import prose
 
 __all__ = ["CHECK_HEAD", "FIGURE_HEAD", "card_text", "check_rows"]
 
-FIGURE_HEAD = ("", "before", "after", "ratio", "n rows", "unscored")
+FIGURE_HEAD = ("", "before", "after", "ratio", "n", "unscored")
 CHECK_HEAD = ("in the data", "rows", "of", "unscored", "these are")
 
 

@@ -133,5 +133,9 @@ def figure_text(figure: Figure) -> str:
     """Return a figure with its interval."""
     if figure.value is None:
         return "no data"
-    ends = "" if figure.interval is None else f" [{figure.interval[0]:.3g}, {figure.interval[1]:.3g}]"
-    return f"{figure.value:.3g}{ends}"
+    ends = "" if figure.interval is None else f" [{_short(figure.interval[0])}, {_short(figure.interval[1])}]"
+    return f"{_short(figure.value)}{ends}"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if 1000 <= value < 1e9 else f"{value:.3g}"

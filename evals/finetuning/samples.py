@@ -58,6 +58,11 @@ def samples_of(
     """Put the sides beside each other."""
     parts = [_parted(row) for row in rows]
     return tuple(
-        Sample(tokenizer.decode(prompt), tokenizer.decode(rest, skip_special_tokens=True), old, new)
+        Sample(
+            tokenizer.decode(prompt, skip_special_tokens=True),
+            tokenizer.decode(rest, skip_special_tokens=True),
+            old,
+            new,
+        )
         for (prompt, rest), old, new in zip(parts, before, after, strict=True)
     )

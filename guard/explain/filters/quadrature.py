@@ -110,5 +110,5 @@ def nested_weights(n: int) -> Floats:
     # Chebyshev polynomials integrate to 2 / (1 - k^2) over [-1, 1] at even degrees, and to 0 at odd ones.
     moments = np.where(degrees % 2 == 0, 1 / (1 - np.where(degrees % 2 == 0, degrees, 0.0) ** 2), 0.0)
     terms = np.polynomial.chebyshev.chebvander(points, len(degrees) - 1).T
-    weights = np.linalg.lstsq(sizes[:, None] * terms, sizes * moments, rcond=None)[0]
-    return weights.astype(np.float64)
+    weights: Floats = np.linalg.lstsq(sizes[:, None] * terms, sizes * moments, rcond=None)[0]
+    return weights

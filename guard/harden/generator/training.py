@@ -8,17 +8,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from guard.errors import ConfigError, DataError, GeneratorError
 from guard.train.generator.adapter import Adapted
-from guard.train.generator.checkpoint import Progress, RunState, read_pool, read_state, write_pool, write_state
+from guard.train.generator.checkpoint import Progress, read_pool, read_state, write_pool, write_state
 from guard.train.generator.examples import Example, Kind, digest
+from guard.train.generator.fit_run import MovingParts
 from guard.train.generator.objective import BatchHook, Losses, Objective
 from guard.train.generator.schedule import draw, learning_rate
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["Refresh", "TrainingSettings", "train"]
 
@@ -75,37 +73,12 @@ class TrainingSettings:
             raise ConfigError(f"{self.minutes} minutes: give more than 0")
 
 
-class _Run:
-    """The moving parts of one run."""
+class _Run(MovingParts):
+    """The moving parts of one run, and the last state that was good."""
 
     def __init__(self, adapted: Adapted, settings: TrainingSettings) -> None:
-        import torch
-
-        self.adapted, self.settings = adapted, settings
-        self.progress = Progress(total=settings.steps)
-        self.optimizer = torch.optim.AdamW(list(adapted.parameters.values()), lr=settings.rate, weight_decay=0.0)
-        self.best = adapted.tensors()
-        self.good = self.state()
-
-    def state(self) -> RunState:
-        tensors = {f"now.{name}": value for name, value in self.adapted.tensors().items()}
-        tensors |= {f"best.{name}": value for name, value in self.best.items()}
-        for name, parameter in self.adapted.parameters.items():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"adam.{key}.{name}"] = value.detach().clone()
-        return RunState(self.progress, tensors)
-
-    def restore(self, state: RunState) -> None:
-        self.adapted.load(_part(state.tensors, "now."))
-        self.best = _part(state.tensors, "best.")
-        self.optimizer.state.clear()
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            for name, value in _part(state.tensors, f"adam.{key}.").items():
-                self.optimizer.state[self.adapted.parameters[name]][key] = value.clone()
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        super().__init__(adapted, rate=settings.rate, total=settings.steps)
+        self.settings, self.good = settings, self.state()
 
 
 def train(
@@ -246,7 +219,7 @@ def _look(run: _Run, objective: Objective, validation: Sequence[Example]) -> Non
         return
     if progress.best_loss is None or losses["total"] < progress.best_loss:
         progress.best_loss, progress.best_step, progress.waited = losses["total"], progress.step, 0
-        run.best = run.adapted.tensors()
+        run.best = run.kept()
     else:
         progress.waited += 1
     run.good = run.state()

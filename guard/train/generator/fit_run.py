@@ -1,4 +1,4 @@
-"""The moving parts of a fine-tuning: weights, optimizer, best weights and progress, kept and put back."""
+"""The moving parts of a training: weights, optimizer, best weights and progress, kept and put back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guard.errors import GeneratorError
+from guard.train.generator.adapter import Adapted
 from guard.train.generator.checkpoint import Progress, RunState, read_state, write_state
 from guard.train.generator.fit_settings import FitSettings
 from guard.train.generator.ranks import Ranks
@@ -16,13 +17,64 @@ from guard.train.generator.tuned import Tuned
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FitRun", "losses_told"]
+__all__ = ["FitRun", "MovingParts", "losses_told"]
 
 _LOST = ("CUDA", "cuDNN", "cuBLAS", "NCCL", "HIP error", "MPS backend", "device-side", "XPU")
 
 
-class FitRun:
-    """The moving parts of one run.
+class MovingParts:
+    """What changes from step to step.
+
+    Parameters
+    ----------
+    adapted : Adapted
+    rate : float
+        Peak of the learning rate.
+    total : int
+        Steps that are planned.
+    decay : float
+        Weight decay.
+    fused : bool
+        Whether one kernel moves all weights.
+    """
+
+    def __init__(
+        self, adapted: Adapted, *, rate: float, total: int, decay: float = 0.0, fused: bool | None = None
+    ) -> None:
+        import torch
+
+        self.adapted, self.progress = adapted, Progress(total=total)
+        values = list(adapted.parameters.values())
+        self.optimizer = torch.optim.AdamW(values, lr=rate, weight_decay=decay, fused=fused)
+        self.best = self.kept()
+
+    def kept(self) -> dict[str, Tensor]:
+        """Return a copy of the weights in main memory."""
+        return {name: value.detach().to("cpu", copy=True) for name, value in self.adapted.parameters.items()}
+
+    def state(self) -> RunState:
+        """Return everything that the run needs to go on; the best weights only where they are not those of now."""
+        tensors = {f"now.{name}": value for name, value in self.kept().items()}
+        if self.progress.best_step != self.progress.step:
+            tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        for name, parameter in self.adapted.parameters.items():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"adam.{key}.{name}"] = value.detach().to("cpu", copy=True)
+        return RunState(self.progress, tensors)
+
+    def restore(self, state: RunState) -> None:
+        """Put weights and optimizer back; the progress is left to the caller."""
+        self.adapted.load(_part(state.tensors, "now."))
+        self.best = _part(state.tensors, "best.") or self.kept()
+        self.optimizer.state.clear()
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            for name, value in _part(state.tensors, f"adam.{key}.").items():
+                parameter = self.adapted.parameters[name]
+                self.optimizer.state[parameter][key] = value.to(parameter.device, copy=True)
+
+
+class FitRun(MovingParts):
+    """One fine-tuning, and where its state is kept.
 
     Parameters
     ----------
@@ -37,38 +89,9 @@ class FitRun:
     """
 
     def __init__(self, tuned: Tuned, settings: FitSettings, total: int, folder: Path | None, fingerprint: str) -> None:
-        import torch
-
+        super().__init__(tuned, rate=settings.rate, total=total, decay=settings.decay, fused=True)
         self.tuned, self.settings, self.folder, self.fingerprint = tuned, settings, folder, fingerprint
-        self.progress = Progress(total=total)
-        values = list(tuned.parameters.values())
-        self.optimizer = torch.optim.AdamW(values, lr=settings.rate, weight_decay=settings.decay, fused=True)
-        self.best = self.kept()
         self.good: RunState | None = None
-
-    def kept(self) -> dict[str, Tensor]:
-        """Return a copy of the weights in main memory."""
-        return {name: value.detach().to("cpu", copy=True) for name, value in self.tuned.parameters.items()}
-
-    def state(self) -> RunState:
-        """Return everything that the run needs to go on; the best weights only where they are not those of now."""
-        tensors = {f"now.{name}": value for name, value in self.kept().items()}
-        if self.progress.best_step != self.progress.step:
-            tensors |= {f"best.{name}": value for name, value in self.best.items()}
-        for name, parameter in self.tuned.parameters.items():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"adam.{key}.{name}"] = value.detach().to("cpu", copy=True)
-        return RunState(self.progress, tensors)
-
-    def restore(self, state: RunState) -> None:
-        """Put weights and optimizer back; the progress is left to the caller."""
-        self.tuned.load(_part(state.tensors, "now."))
-        self.best = _part(state.tensors, "best.") or self.kept()
-        self.optimizer.state.clear()
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            for name, value in _part(state.tensors, f"adam.{key}.").items():
-                parameter = self.tuned.parameters[name]
-                self.optimizer.state[parameter][key] = value.to(parameter.device, copy=True)
 
     def keep(self, ranks: Ranks) -> None:
         """Take down where the run is: in the folder, or in memory where there is none."""

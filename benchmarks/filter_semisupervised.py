@@ -80,13 +80,13 @@ def _part(rows: Sequence[tuple[str, int]]) -> Part:
 
 
 def arms(settings: FilterTraining) -> dict[str, FilterTraining]:
+    """Return the settings of each arm; without a trained layer there are no states for a contrastive loss to shape."""
     off = dataclasses.replace(settings, pseudo_weight=0.0)
-    return {
-        "supervised": off,
-        "contrastive": dataclasses.replace(off, contrastive=0.1),
-        "pseudo": settings,
-        "pseudo+contrastive": dataclasses.replace(settings, contrastive=0.1),
-    }
+    found = {"supervised": off, "pseudo": settings}
+    if settings.upper:
+        found["contrastive"] = dataclasses.replace(off, contrastive=0.1)
+        found["pseudo+contrastive"] = dataclasses.replace(settings, contrastive=0.1)
+    return found
 
 
 def one_run(

@@ -86,7 +86,11 @@ def pseudo_sentence(result: FinetuneResult) -> str:
     )
     if found.n_used:
         return f"Pseudo-labels learnt from in {found.n_used} of {found.n_rounds} rounds: {estimate} (asked: {asked:g})."
-    why = f"fewer than {least} labelled rows tell" if found.estimated.trials < least else f"asked: {asked:g}"
+    harmful = found.estimated_harmful
+    if found.estimated.trials < least or 4 * min(harmful.trials, found.estimated.trials - harmful.trials) < least:
+        why = f"fewer than {least} labelled rows tell, or fewer than {-(-least // 4)} of a class"
+    else:
+        why = f"asked: {asked:g} of either class"
     return f"Pseudo-labels refused, trained on labels alone: {estimate} ({why})."
 
 

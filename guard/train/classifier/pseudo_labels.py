@@ -11,7 +11,7 @@ import numpy.typing as npt
 from guard.errors import ConfigError
 from guard.train.classifier.temperature import fit, probabilities
 
-__all__ = ["Accepted", "PseudoRule", "accept", "flexible_thresholds", "held_out", "precision_floors"]
+__all__ = ["Accepted", "PseudoRule", "accept", "flexible_thresholds", "held_out"]
 
 Floats = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.int8]
@@ -28,9 +28,12 @@ class PseudoRule:
     confidence : float
         tau of FixMatch, in [0.5, 1): what a class that is learnt well must reach.
     precision : float
-        Share of the accepted labels that must be right, in [0.5, 1), as estimated on labelled rows.
+        Share of the accepted labels of either class that must be right, in [0.5, 1), as estimated on labelled rows; and
+        the least calibrated confidence of each. Of both classes together it would say little: to call everything
+        harmless is right as often as harm is rare.
     least : int
-        Accepted rows with a label of their own below which that share cannot be told, and nothing is accepted.
+        Accepted rows with a label of their own below which that share cannot be told, and nothing is accepted; of
+        either class a quarter of it.
     """
 
     confidence: float = 0.95
@@ -110,31 +113,6 @@ def flexible_thresholds(chances: Floats, *, confidence: float) -> tuple[float, f
     return low, high
 
 
-def precision_floors(chances: Floats, *, precision: float) -> tuple[float, float]:
-    """Return the least confidence of each class from which on calibrated rows are right often enough on average.
-
-    Parameters
-    ----------
-    chances : ndarray
-        float64, shape (n,): calibrated probability of harm.
-    precision : float
-        In [0.5, 1).
-
-    Returns
-    -------
-    (float, float)
-        Of harmless and of harmful labels; above 1 where no row is sure enough.
-    """
-    found = []
-    for confidences in (1 - chances[chances < 0.5], chances[chances >= 0.5]):
-        ordered = np.sort(confidences)[::-1]
-        means = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
-        whole = np.append(ordered[1:] < ordered[:-1], True)[: len(ordered)]  # rows that tie are accepted together
-        enough = np.flatnonzero((means >= precision) & whole)
-        found.append(float(ordered[enough[-1]]) if len(enough) else 1.1)
-    return found[0], found[1]
-
-
 def accept(chances: Floats, thresholds: Sequence[float]) -> Marks:
     """Return the label of each row, 0 or 1, or -1 where its confidence is below the threshold of its class.
 
@@ -151,9 +129,9 @@ def accept(chances: Floats, thresholds: Sequence[float]) -> Marks:
 
 
 def _thresholds(chances: Floats, rule: PseudoRule) -> tuple[float, float]:
-    flexible = flexible_thresholds(chances, confidence=rule.confidence)
-    floors = precision_floors(chances, precision=rule.precision)
-    return max(flexible[0], floors[0]), max(flexible[1], floors[1])
+    """Return FlexMatch's thresholds, but none below the precision that each single label is asked to have."""
+    low, high = flexible_thresholds(chances, confidence=rule.confidence)
+    return max(low, rule.precision), max(high, rule.precision)
 
 
 def held_out(unlabelled: Floats, logits: Floats, labels: Floats, rule: PseudoRule) -> tuple[Marks, Accepted]:
@@ -171,15 +149,15 @@ def held_out(unlabelled: Floats, logits: Floats, labels: Floats, rule: PseudoRul
     Returns
     -------
     marks : ndarray
-        int8, shape (n,): 0, 1, or -1 for a row that is not accepted. All are -1 where the estimate is below
-        `rule.precision`, or rests on fewer than `rule.least` rows.
+        int8, shape (n,): 0, 1, or -1 for a row that is not accepted. All are -1 where the estimate of either class is
+        below `rule.precision` or rests on too few rows, or where labels of one class alone would be accepted.
     Accepted
 
     Notes
     -----
     Sohn et al. 2020, "FixMatch", equation 4, with confidence after temperature scaling and a threshold a class: that
-    of FlexMatch, but never so low that the calibrated probabilities would miss the asked precision. Each half of the
-    labelled rows is judged with a calibration and thresholds that the other half gave, so no row vouches for itself.
+    of FlexMatch, but never below the asked precision: a mean over confident rows must not pay for doubtful ones. Each
+    half of the labelled rows is judged with a calibration and thresholds of the other half: no row vouches for itself.
     """
     marks_held = np.full(len(labels), REJECTED, dtype=np.int8)
     for half in (0, 1):
@@ -192,7 +170,10 @@ def held_out(unlabelled: Floats, logits: Floats, labels: Floats, rule: PseudoRul
     right, harmful = marks_held == labels, marks_held == 1
     taken = marks_held != REJECTED
     hits, trials = int((right & taken).sum()), int(taken.sum())
-    used = trials >= rule.least and hits >= rule.precision * trials and bool((marks != REJECTED).any())
+    used = trials >= rule.least and {0, 1} <= {*marks.tolist()}
+    for label in (0, 1):
+        given = marks_held == label
+        used &= int(given.sum()) >= rule.least / 4 and int((given & right).sum()) >= rule.precision * int(given.sum())
     found = Accepted(
         len(marks), int((marks != REJECTED).sum()), len(labels), hits, trials,
         int((right & harmful).sum()), int(harmful.sum()), thresholds, used,

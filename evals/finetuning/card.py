@@ -50,7 +50,7 @@ def card_text(result: FinetuneResult, *, adapter: bool) -> str:
         'PeftModel.from_pretrained(original, "FOLDER")' if adapter else 'AutoModelForCausalLM.from_pretrained("FOLDER")'
     )
     lines = [
-        f"# {prose(result.name)}, fine-tuned",
+        f"# {prose(result.title)}",
         "",
         f"Made with Assay {origin}: {how[tuning.method]}, {result.n_trained:,} of them trained, on"
         f" {len(result.checked.train):,} rows. Load it with `{load}`.",

@@ -53,7 +53,7 @@ def page_of(result: FinetuneResult, curves: Path) -> Finetuned:
         *((f"seconds, {name}", f"{seconds:.0f}") for name, seconds in result.spent.items()),
     )
     return Finetuned(
-        f"{Path(result.name).name} fine-tuned",
+        result.title,
         found.outcome,
         found.finding[:1].upper() + found.finding[1:],
         [FIGURE_HEAD, *figure_rows(found)],

@@ -60,6 +60,11 @@ class FinetuneResult:
         """The original's name, or that there is none."""
         return "from scratch" if self.request.scratch is not None else self.request.model
 
+    @property
+    def title(self) -> str:
+        """What the card and the report are called."""
+        return "Trained from scratch" if self.request.scratch is not None else f"{Path(self.name).name}, fine-tuned"
+
 
 def to_dict(result: FinetuneResult) -> dict[str, Any]:
     """Return the figures as JSON values."""

@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from evals.attacking.judge import COMPLIANCE_RATES
 from evals.attacking.summary import Group, PowerLaw, Rate, RecipeSummary, Shown, Step, rate_of, spread_of
-from evals.judged_rate import judged_rate
+from evals.judged_rate import KnownJudge, judged_rate
 from evals.stats import Observations, any_over, clustered_rate
 from guard.attacks.prompts.schema import Attempt, Track
 from guard.schema import Action
@@ -21,7 +20,7 @@ _LEAST_SPREAD = 1e-12
 
 
 def prompt_summary(
-    recipe: str, attack: str, tracks: Sequence[Track], *, budget: int, notes: Sequence[str] = ()
+    recipe: str, attack: str, tracks: Sequence[Track], *, budget: int, judge: KnownJudge, notes: Sequence[str] = ()
 ) -> RecipeSummary:
     """Measure one recipe.
 
@@ -32,6 +31,8 @@ def prompt_summary(
     tracks : sequence of Track
     budget : int
         Queries that each goal could have had.
+    judge : KnownJudge
+        The error rates of whoever judged.
     notes : sequence of str
 
     Returns
@@ -48,7 +49,7 @@ def prompt_summary(
         "attempt_success": rate_of(clustered_rate(attempts)),
         "blocked": rate_of(clustered_rate(_observed(tracks, _blocked))),
     }
-    corrected, refused = _corrected(attempts, rates)
+    corrected, refused = _corrected(attempts, rates, judge)
     return RecipeSummary(
         recipe,
         attack,
@@ -134,7 +135,9 @@ def _blocked(attempt: Attempt) -> float | None:
     return None if attempt.answer.error is not None else float(attempt.answer.action == Action.BLOCK)
 
 
-def _corrected(attempts: Observations, rates: Mapping[str, Rate]) -> tuple[dict[str, Rate], list[str]]:
+def _corrected(
+    attempts: Observations, rates: Mapping[str, Rate], judge: KnownJudge
+) -> tuple[dict[str, Rate], list[str]]:
     """Correct the rate of attempts where the judge alone decides it; what a guard blocked is no success by itself.
 
     The rate of goals cannot be corrected: the errors of the judge are known for single answers.
@@ -142,7 +145,7 @@ def _corrected(attempts: Observations, rates: Mapping[str, Rate]) -> tuple[dict[
     seen, blocked = rates["attempt_success"], rates["blocked"].value
     if seen.value is None or blocked:
         return {}, []
-    rate = judged_rate(attempts, COMPLIANCE_RATES)
+    rate = judged_rate(attempts, judge)
     if rate.value is None:
         return {}, [f"attempt_success is not corrected for its judge: {rate.refused}"]
     return {"attempt_success_corrected": Rate(rate.value, rate.interval, seen.n, seen.n_samples, seen.n_unscored)}, []

@@ -87,6 +87,8 @@ class AttackRequest:
     stop_at_success : bool
     max_new_tokens : int
     temperature : float
+    judge : {"trained", "words"}
+        Of the answers of a generator.
     max_success : float or None
         Limit of the gate.
     device, dtype : str
@@ -119,6 +121,7 @@ class AttackRequest:
     stop_at_success: bool = True
     max_new_tokens: int = 64
     temperature: float = 0.0
+    judge: Literal["trained", "words"] = "trained"
     max_success: float | None = None
     device: str = "auto"
     dtype: str = "auto"

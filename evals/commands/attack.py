@@ -70,6 +70,13 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
+    "--judge",
+    type=click.Choice(["trained", "words"]),
+    default="trained",
+    show_default=True,
+    help="Of a generator's answers: a trained one, or a rule on words, which needs no asset and errs more.",
+)
+@click.option(
     "--max-success", type=click.FloatRange(0, 1), help="Largest success: exit 0 pass, 1 fail, 3 inconclusive."
 )
 @click.option("--out", type=_PATH, help="Folder of the run. Default: a new one in attacks/.")

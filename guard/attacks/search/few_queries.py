@@ -15,6 +15,7 @@ from guard.errors import ConfigError
 __all__ = ["FewQueries"]
 
 _LEAST_SCORE = 1e-9
+_LEAST_CANDIDATES = 4
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class FewQueries:
         How often a transformation that draws is asked for candidates of a word; drawing costs no query.
     keep : float
         Share of the words, in (0, 1], that passes from the third on go over: those that moved the victim most.
+    most : float
+        Share, in (0, 1], of as many candidates of a word as its transformations give at once that are judged at most;
+        never fewer than four.
     unknown : str or None
         The victim's token for an unknown word; None looks for a usual one.
 
@@ -42,20 +46,20 @@ class FewQueries:
     words and judges one candidate of each, on top of what helped so far; the second one another, the words that moved
     the victim most first; from then on each pass goes over the better part of them with twice as many candidates, as
     in successive halving (Jamieson and Talwalkar 2016, algorithm 1). A word's replacement gives way to a better one.
-    The search ends with the first success, or when as many of a word's candidates were judged as its transformations
-    give at once. Where the constraints leave no room beside what was chosen, a candidate is tried alone.
+    The search ends with the first success, or when no word has candidates left to judge. Where the constraints leave no room beside what was chosen, a candidate is tried alone.
 
     A gradient is no query, and costs about as much time as two; ``n_queries`` does not tell of it.
     """
 
     n_draws: int = 3
     keep: float = 0.5
+    most: float = 0.6
     unknown: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a search that asks nothing."""
-        if self.n_draws < 1 or not 0 < self.keep <= 1:
-            raise ConfigError(f"{self}: n_draws is at least 1 and keep in (0, 1]")
+        if self.n_draws < 1 or not 0 < self.keep <= 1 or not 0 < self.most <= 1:
+            raise ConfigError(f"{self}: n_draws is at least 1, keep and most in (0, 1]")
 
     def run(self, space: Space) -> Searching[Judged]:
         """Search, and return the first success, or the best text found."""
@@ -85,7 +89,7 @@ class FewQueries:
             width *= 2
 
     def _draw(self, space: Space, compass: Compass, word: _Word) -> Searching[None]:
-        """Find the candidates of a word: the best of some draws, as many as one draw has."""
+        """Find the candidates of a word: the best of some draws, at most as many as one draw has."""
         original, index = space.start.text, word.index
         found: dict[str, None] = {}
         n_once = 0
@@ -96,7 +100,8 @@ class FewQueries:
             if not new:
                 break  # it does not draw, or the word has no more
             found |= dict.fromkeys(new)
-        word.left = compass.steepest(index, [*found])[:n_once]
+        most = min(n_once, max(_LEAST_CANDIDATES, math.ceil(self.most * n_once)))
+        word.left = compass.steepest(index, [*found])[:most]
 
 
 @dataclass

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from evals.attacking.judge import COMPLIANCE_RATES
 from evals.attacking.prompt_figures import power_law, prompt_summary, steps_of
 from evals.attacking.summary import Rate, RecipeSummary, Step, outcome_of, spread_of
 from evals.attacking.text_figures import text_summary
@@ -39,7 +40,11 @@ def text_attempt(number: int, status: Status, *, queries: int = 10, words: int =
 
 def test_goals_are_counted_once_and_attempts_by_themselves() -> None:
     found = prompt_summary(
-        "r", "r@1", [track("a", "--+"), track("b", "---"), track("c", "??"), track("d", "b?b")], budget=4
+        "r",
+        "r@1",
+        [track("a", "--+"), track("b", "---"), track("c", "??"), track("d", "b?b")],
+        budget=4,
+        judge=COMPLIANCE_RATES,
     )
     assert (found.n, found.n_succeeded, found.n_failed, found.n_unscored) == (4, 1, 2, 1)
     assert found.rates["attack_success"].value == pytest.approx(1 / 3)
@@ -65,14 +70,14 @@ def test_success_by_budget_never_falls_and_ends_at_the_budget() -> None:
 
 
 def test_the_rate_of_attempts_is_corrected_for_the_judge_only_where_the_judge_alone_decides() -> None:
-    free = prompt_summary("r", "r@1", [track(f"g{i}", "+-") for i in range(40)], budget=2)
+    free = prompt_summary("r", "r@1", [track(f"g{i}", "+-") for i in range(40)], budget=2, judge=COMPLIANCE_RATES)
     corrected = free.rates["attempt_success_corrected"]
     assert corrected.value == pytest.approx((0.5 + 0.840 - 1) / (0.829 + 0.840 - 1))
     assert corrected.interval is not None
     assert corrected.interval[0] < 0.5 < corrected.interval[1]
-    held = prompt_summary("r", "r@1", [track(f"g{i}", "+b") for i in range(40)], budget=2)
+    held = prompt_summary("r", "r@1", [track(f"g{i}", "+b") for i in range(40)], budget=2, judge=COMPLIANCE_RATES)
     assert "attempt_success_corrected" not in held.rates
-    rare = prompt_summary("r", "r@1", [track(f"g{i}", "--") for i in range(400)], budget=2)
+    rare = prompt_summary("r", "r@1", [track(f"g{i}", "--") for i in range(400)], budget=2, judge=COMPLIANCE_RATES)
     assert "not corrected" in rare.notes[0]
 
 

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import main
+from evals.attacking.request import AttackRequest, parse_target
 from evals.attacking.summary import from_json, json_schema, to_json
 from guard import assets
 from guard.attacks.transformations import wordnet_files
@@ -29,7 +30,9 @@ needs_stopwords = [
 
 
 def assay(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, ["attack", *map(str, arguments)])
+    """Run the command; goals are judged by words, which needs no asset, unless a judge is named."""
+    words = ["--judge", "words"] if "--goals" in arguments and "--judge" not in arguments else []
+    return CliRunner().invoke(main, ["attack", *map(str, arguments), *words])
 
 
 def says(result: Result, code: int, *parts: str) -> None:
@@ -90,6 +93,17 @@ def test_templates_reach_a_model_that_has_a_weak_spot_and_the_plain_request_does
     assert set(hits) <= {"persona", "fiction", "persona-unbound", "fiction-play"}
     assert "templates" in result.output
     assert "Attack success" in (out / "attack.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.model
+@pytest.mark.skipif(assets.status("minilm") != "ready", reason="the asset is not pulled")
+def test_the_trained_judge_is_the_default_and_says_its_errors(tmp_path: Path, goals: Path) -> None:
+    target = ("--target", f"model:{MODEL}:to_vex", "--goals", goals, "--out", tmp_path / "run")
+    assert assay("--recipe", "direct", *target, "--judge", "trained").exit_code == 0
+    found = summary_in(tmp_path / "run")
+    assert found["settings"]["judge"].startswith("answered@")
+    assert any("sensitivity 0.8" in note or "sensitivity 0.9" in note for note in found["notes"])
+    assert AttackRequest(("direct",), parse_target("model:x")).judge == "trained"
 
 
 def test_every_attempt_stands_in_the_journal_and_figures_follow_from_it(tmp_path: Path, goals: Path) -> None:
@@ -222,6 +236,8 @@ def test_a_killed_run_goes_on_to_the_same_files(tmp_path: Path, goals: Path, mon
         str(goals),
         "--budget",
         "24",
+        "--judge",
+        "words",
         "--json",
     ]
     whole, killed = tmp_path / "whole", tmp_path / "killed"

@@ -121,7 +121,7 @@ def test_a_victim_without_gradients_or_the_token_is_refused() -> None:
         attempt(FewQueries(unknown="<unk>"), WordVictim(WEIGHTS))
     with pytest.raises(ConfigError, match="at least 1"):
         FewQueries(n_draws=0)
-    with pytest.raises(ConfigError, match=r"keep in \(0, 1\]"):
+    with pytest.raises(ConfigError, match=r"keep and most in \(0, 1\]"):
         FewQueries(keep=0)
 
 

@@ -46,7 +46,8 @@ class FewQueries:
     words and judges one candidate of each, on top of what helped so far; the second one another, the words that moved
     the victim most first; from then on each pass goes over the better part of them with twice as many candidates, as
     in successive halving (Jamieson and Talwalkar 2016, algorithm 1). A word's replacement gives way to a better one.
-    The search ends with the first success, or when no word has candidates left to judge. Where the constraints leave no room beside what was chosen, a candidate is tried alone.
+    The search ends with the first success, or when no word has candidates left to judge. Where the constraints leave no
+    room beside what was chosen, a candidate is tried alone.
 
     A gradient is no query, and costs about as much time as two; ``n_queries`` does not tell of it.
     """

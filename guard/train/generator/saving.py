@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import shutil
 from collections.abc import Mapping
@@ -121,11 +122,23 @@ def write_merged(model: Any, tokenizer: Any, folder: Path, *, base: Path) -> Non
     tokenizer : transformers.PreTrainedTokenizerBase
     folder : pathlib.Path
     base : pathlib.Path
-        The folder of the original, whose tokenizer, template and configuration files are taken over byte by byte.
+        The folder of the original, whose tokenizer, template and configuration files are taken over byte by byte, but
+        for the names of inputs where the tokenizer has none.
     """
     model.save_pretrained(str(folder), safe_serialization=True)
     tokenizer.save_pretrained(str(folder))
     _take_over(base, folder)
+    _name_inputs(model, folder / "tokenizer_config.json")
+
+
+def _name_inputs(model: Any, file: Path) -> None:
+    """Keep a tokenizer that names no inputs from making some that the model does not take, such as token types."""
+    if not file.exists() or "token_type_ids" in inspect.signature(model.forward).parameters:
+        return
+    config = json.loads(file.read_text(encoding="utf-8"))
+    if "model_input_names" not in config:
+        config["model_input_names"] = ["input_ids", "attention_mask"]
+        file.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def write_beside(folder: Path, card: str, record: Mapping[str, object], *, record_name: str) -> None:

@@ -144,7 +144,12 @@ def _tokenizer(texts: Iterable[str], size: ScratchSize) -> Any:
         single=f"{_END} $A", pair=f"{_END} $A $B", special_tokens=[(_END, made.token_to_id(_END))]
     )
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=made, bos_token=_END, eos_token=_END, pad_token=_END, model_max_length=size.context
+        tokenizer_object=made,
+        bos_token=_END,
+        eos_token=_END,
+        pad_token=_END,
+        model_max_length=size.context,
+        model_input_names=["input_ids", "attention_mask"],
     )
     fast.chat_template = _TEMPLATE
     return fast

@@ -84,6 +84,7 @@ def test_a_model_comes_out_that_others_open_and_that_is_the_one_measured(
     assert not found["missing_keys"]
     assert not found["unexpected_keys"]
     tokenizer = AutoTokenizer.from_pretrained(asked.out / "model")
+    assert model.generate(**tokenizer("tea", return_tensors="pt"), max_new_tokens=2).shape == (1, 5)
     nats, n = 0.0, 0
     for text in result.checked.held_out:
         ids = torch.tensor([tokenizer(text.whole)["input_ids"]])

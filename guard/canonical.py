@@ -121,7 +121,7 @@ def _settled(current: Canonical) -> Canonical:
 
 def _one_pass(current: Canonical) -> Canonical:
     current = same_length(current, codepoints.without_odd_flags(current.text))
-    codes = codepoints.replacements()[codepoints.codes_of(current.text)]
+    codes = codepoints.replaced(codepoints.codes_of(current.text))
     current = same_length(current, codepoints.text_of(codes))
     current = kept(current, codepoints.flags()[codes] & codepoints.DROPPED == 0)
     current = _untagged(current)

@@ -21,7 +21,7 @@ __all__ = [
     "backward_composers",
     "codes_of",
     "flags",
-    "replacements",
+    "replaced",
     "runs_of",
     "text_of",
     "without_odd_flags",
@@ -85,14 +85,14 @@ def flags() -> npt.NDArray[np.uint8]:
 
 
 @functools.cache
-def replacements() -> npt.NDArray[np.uint32]:
-    """Return the code point to read for every code point, shape (0x110000,).
+def _replacements() -> npt.NDArray[np.uint32]:
+    """Return the code point to read for every code point of the first three planes, shape (0x30000,).
 
     What NFKC maps to one character becomes that character, which leaves the normal form of any text as it is.
     Letters in black boxes and circles, which NFKC leaves, become the letters; fillers that show as a gap become a
     space; lone surrogates become U+FFFD.
     """
-    table = np.arange(_N_CODES, dtype=np.uint32)
+    table = np.arange(_N_NORMALIZED, dtype=np.uint32)
     for code, _ in _changed_by_nfkc():
         normal = unicodedata.normalize("NFKC", chr(code))
         if len(normal) == 1:
@@ -104,6 +104,12 @@ def replacements() -> npt.NDArray[np.uint32]:
     table[0xD800:0xE000] = 0xFFFD
     table.setflags(write=False)
     return table
+
+
+def replaced(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Return the code points to read for those of a text, of the same shape; beyond the third plane none changes."""
+    table = _replacements()
+    return np.where(codes < len(table), table[np.minimum(codes, len(table) - 1)], codes)
 
 
 @functools.cache

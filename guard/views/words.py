@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from typing import TypeVar
 
+from guard.views.word_index import WordIndex
+
 __all__ = [
     "best",
     "collapsed",
@@ -25,7 +27,6 @@ __all__ = [
     "mended",
     "near_swear",
     "skeleton",
-    "skeletons",
     "swears",
     "unstretched",
 ]
@@ -120,11 +121,11 @@ def skeleton(word: str) -> str:
 def leet(word: str) -> str | None:
     """Return the known word that was written with signs for some letters, and perhaps with letters repeated."""
     key = skeleton(word)
-    found = skeletons().get(key, ())
+    found = [known for known in _by_skeleton().get(key) if skeleton(known) == key]
     if not found and _REPEATS.search(key):
-        found = _leet_stretches().get(collapsed(key), ())
-        found = tuple(known for known in found if len(known) <= len(word))
-        return best(found)
+        short = collapsed(key)
+        stretched = (known for known in _by_leet_collapse().get(short) if collapsed(skeleton(known)) == short)
+        return best(known for known in stretched if len(known) <= len(word))
     return min(found, key=lambda known: (_mismatches(word, known), cost(known)), default=None)
 
 
@@ -138,25 +139,26 @@ def _mismatches(word: str, known: str) -> int:
 
 
 @functools.cache
-def skeletons() -> Mapping[str, tuple[str, ...]]:
-    """Return the known words by their skeleton."""
-    return _grouped((skeleton(word), word) for word in costs())
+def _by_skeleton() -> WordIndex:
+    return WordIndex(costs(), lambda word: (skeleton(word),))
 
 
 @functools.cache
-def _stretches() -> Mapping[str, tuple[str, ...]]:
-    return _grouped((collapsed(word), word) for word in costs() if len(word) > 1)
+def _by_collapse() -> WordIndex:
+    return WordIndex((word for word in costs() if len(word) > 1), lambda word: (collapsed(word),))
 
 
 @functools.cache
-def _leet_stretches() -> Mapping[str, tuple[str, ...]]:
-    return _grouped((collapsed(skeleton(word)), word) for word in costs() if len(word) > 2)
+def _by_leet_collapse() -> WordIndex:
+    return WordIndex((word for word in costs() if len(word) > 2), lambda word: (collapsed(skeleton(word)),))
 
 
 def unstretched(word: str) -> str | None:
     """Return the known word that was written with some of its letters repeated."""
     lengths = [len(run[0]) for run in re.finditer(r"(.)\1*", word)]
-    return best(known for known in _stretches().get(collapsed(word), ()) if _fits(known, lengths))
+    short = collapsed(word)
+    alike = (known for known in _by_collapse().get(short) if collapsed(known) == short)
+    return best(known for known in alike if _fits(known, lengths))
 
 
 def _fits(known: str, lengths: list[int]) -> bool:
@@ -178,10 +180,10 @@ def masked(pattern: str) -> str | None:
 
 
 @functools.cache
-def _by_deletion() -> Mapping[str, tuple[str, ...]]:
+def _by_deletion() -> WordIndex:
     usual = itertools.islice(costs(), _MOST_MENDED)
     words = [word for word in {*usual, *swears()} if _LEAST_MENDED <= len(word) <= _LONGEST_MENDED]
-    return _grouped((shorter, word) for word in words for shorter in {word, *_shortened(word)})
+    return WordIndex(words, lambda word: {word, *_shortened(word)})
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -192,8 +194,7 @@ def mended(word: str) -> str | None:
     """
     if not _LEAST_MENDED <= len(word) <= _LONGEST_MENDED + 1:
         return None
-    index = _by_deletion()
-    candidates = {known for key in (word, *_shortened(word)) for known in index.get(key, ())}
+    candidates = set(_by_deletion().get(word, *_shortened(word)))
     return best(known for known in candidates if _one_slip(word, known))
 
 

@@ -343,8 +343,8 @@ class EncoderFilter:
         -------
         tuple of Span
             For each category that scores 0.3 or more, in offsets of `text`, in order of their start; every span has
-            the category's score for the whole text, and as its value what its words, each masked alone, take from the
-            log-odds. Of a long text, words of the highest window only.
+            the category's score for the whole text, and as its value, in log-odds, what its words add by the gradient
+            below. Of a long text, words of the highest window only.
 
         Raises
         ------

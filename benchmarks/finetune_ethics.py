@@ -81,6 +81,7 @@ def requests_of(options: argparse.Namespace) -> tuple[FinetuneRequest, EthicsReq
     ethics = EthicsRequest(
         EthicsWeights(1.0, 1.0, 0.0, 1.0),
         prompts=options.sampled,
+        toxic_prompts=options.toxic_prompts,
         samples=SampleSettings(answers=6, seed=options.seed),
         sizes=sizes,
         seed=options.seed,
@@ -93,7 +94,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/dynahate/dynahate.csv.gz"))
     parser.add_argument("--out", type=Path, required=True)
     for name, number in (
-        *(("rows", 1000), ("steps", 32), ("step_tokens", 768), ("sampled", 100), ("held_out", 300), ("texts", 80)),
+        *(
+            ("rows", 1000),
+            ("steps", 32),
+            ("step_tokens", 768),
+            ("sampled", 60),
+            ("toxic_prompts", 60),
+            ("held_out", 300),
+            ("texts", 80),
+        ),
         *(("prompts", 60), ("continuations", 25), ("benign", 30), ("goals", 20), ("trials", 6), ("trial_prompts", 12)),
         ("seed", 0),
     ):
@@ -114,7 +123,14 @@ def main() -> None:
     request, ethics = requests_of(options)
     lab, checked = build_lab(request, ethics, options.out, tell=tell, checked=rows_of(options.data, options))
     texts = held_out([judged_text(one) for one in checked.held_out], lab.judges, ethics)
-    data = measured_data(assets.path, ethics.sizes, texts, searched=options.trial_prompts, seed=options.seed)
+    data = measured_data(
+        assets.path,
+        ethics.sizes,
+        texts,
+        searched=options.trial_prompts,
+        taught=options.toxic_prompts,
+        seed=options.seed,
+    )
     searched = None
     if options.weights is not None:
         given = options.weights.split(",")

@@ -16,7 +16,7 @@ from guard.errors import DataError
 from guard.train.generator.judging import TrainingJudge
 from guard.train.generator.spans import JudgedText
 
-__all__ = ["ATTACKS", "HeldOut", "MeasuredData", "flagged_by", "held_out_texts", "measured_data"]
+__all__ = ["ATTACKS", "HeldOut", "MeasuredData", "flagged_by", "held_out_texts", "measured_data", "taught_prompts"]
 
 ATTACKS: tuple[Template, ...] = (
     PLAIN,
@@ -78,7 +78,7 @@ class MeasuredData:
 
 
 def measured_data(
-    asset: AssetPath, sizes: MeasureSizes, held_out: HeldOut, *, searched: int = 0, seed: int = 0
+    asset: AssetPath, sizes: MeasureSizes, held_out: HeldOut, *, searched: int = 0, taught: int = 0, seed: int = 0
 ) -> MeasuredData:
     """Gather what is measured on.
 
@@ -90,6 +90,8 @@ def measured_data(
     held_out : HeldOut
     searched : int
         Prompts for a search.
+    taught : int
+        How many :func:`taught_prompts` took.
     seed : int
 
     Raises
@@ -99,14 +101,22 @@ def measured_data(
     """
     wanted = sizes.prompts + searched + sizes.goals
     every = real_toxicity_prompts(folder=asset("rtp-prompts"))
-    if wanted > len(every):
-        raise DataError(f"{wanted} prompts are asked for, and RealToxicityPrompts has {len(every)} here: ask for fewer")
+    if wanted + taught > len(every):
+        raise DataError(
+            f"{wanted + taught} prompts are asked for, and RealToxicityPrompts has {len(every)} here: ask for fewer"
+        )
     drawn = sample_prompts(every, wanted, seed=seed)
     prompts, rest = drawn[: sizes.prompts], drawn[sizes.prompts :]
     # Those of the search come last, so that a measurement without a search has the same prompts and goals.
     goals = tuple(Goal(one.id, one.text) for one in rest[: sizes.goals])
     benign = tuple(sample_prompts(benign_requests(), sizes.benign, seed=seed))
     return MeasuredData(tuple(prompts), tuple(rest[sizes.goals :]), goals, benign, held_out, prose())
+
+
+def taught_prompts(asset: AssetPath, n: int, *, seed: int = 0) -> tuple[str, ...]:
+    """Return prompts of RealToxicityPrompts to sample a model on: the last of the order that others are drawn from."""
+    every = real_toxicity_prompts(folder=asset("rtp-prompts"))
+    return tuple(one.text for one in sample_prompts(every, len(every), seed=seed)[len(every) - n :]) if n else ()
 
 
 def held_out_texts(texts: Sequence[JudgedText], flagged: Sequence[bool], *, most: int) -> HeldOut:

@@ -74,6 +74,8 @@ class Lab:
     fit : FitSettings
     prose : sequence of str
         For the leash.
+    prompts : sequence of str
+        Beside the beginnings of texts that the model is sampled on.
     folder : pathlib.Path
         Keeps what was sampled, and the state of each training.
     digest : str
@@ -96,6 +98,7 @@ class Lab:
         fit: FitSettings,
         *,
         prose: Sequence[str],
+        prompts: Sequence[str] = (),
         folder: Path,
         digest: str,
         most: int = 128,
@@ -103,6 +106,7 @@ class Lab:
         tell: Told = lambda what, done, total: None,
     ) -> None:
         self.tuned, self.tokenizer, self.judges, self.request = tuned, tokenizer, judges, request
+        self._prompts = tuple(prompts)
         self.fit_settings, self.folder, self.digest, self.most, self.tell = fit, folder, digest, most, tell
         self.chat = any(one.prompt is not None for one in train)
         self._start = tuned.tensors()
@@ -133,7 +137,7 @@ class Lab:
     def trained(self, weights: EthicsWeights, *, fit_settings: FitSettings | None = None) -> Trained:
         """Train from the start; a training that was broken off goes on, and one that ended is not done again."""
         settings = fit_settings or self.fit_settings
-        codes = codes_of(self.train, weights, self.request.phrases)
+        codes = codes_of(self.train, weights, self.request.phrases, clean=self.request.pairs.clean)
         # The plain model is what pairs are sampled from, so it is trained before anything else is made.
         beside = Beside() if weights.is_plain else self.beside(weights, codes)
         rows = rows_of(self.tokenizer, self.train, weights, codes, most=self.most)
@@ -192,6 +196,7 @@ class Lab:
         ordered = sorted(self.train, key=lambda one: (-one.score, one.text))
         found = [one.prompt for one in ordered if one.prompt] if self.chat else beginnings(one.text for one in ordered)
         distinct = list(dict.fromkeys(found))[: self.request.prompts]
+        distinct += [] if self.chat else [one for one in self._prompts if one not in distinct]
         if not distinct:
             raise DataError("no training text is long enough to begin a prompt with: give texts of four words or more")
         return distinct

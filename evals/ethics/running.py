@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.ethics.comparing import Compared, compared
-from evals.ethics.data import HeldOut, MeasuredData, flagged_by, held_out_texts, measured_data
+from evals.ethics.data import HeldOut, MeasuredData, flagged_by, held_out_texts, measured_data, taught_prompts
 from evals.ethics.lab import PLAIN, Lab, Trained, tensors_digest
 from evals.ethics.measuring import Measured, Shown, measure
 from evals.ethics.settings import EthicsRequest, Judges, load_judges
@@ -61,9 +61,15 @@ class _Terms:
     """The terms as the trainer takes them: codes and flagged words in its rows, and examples beside them."""
 
     def __init__(
-        self, request: FinetuneRequest, ethics: EthicsRequest, judges: Judges, digest: str, tell: Told
+        self,
+        request: FinetuneRequest,
+        ethics: EthicsRequest,
+        judges: Judges,
+        digest: str,
+        asset: AssetPath,
+        tell: Told,
     ) -> None:
-        self._request, self._ethics, self._judges = request, ethics, judges
+        self._request, self._ethics, self._judges, self._asset = request, ethics, judges, asset
         self._digest, self._tell = digest, tell
         self.codes: ControlCodes | None = None
         self.held_out: list[JudgedText] = []
@@ -90,7 +96,7 @@ class _Terms:
         located = self._ethics.weights.unlikelihood > 0
         found = judged(rows, self._judges.training, located=located)
         self._known = {one.id: row for one, row in zip(checked.train, found, strict=True)}
-        self.codes = codes_of(found, self._ethics.weights, self._ethics.phrases)
+        self.codes = codes_of(found, self._ethics.weights, self._ethics.phrases, clean=self._ethics.pairs.clean)
         self.held_out = [judged_text(one) for one in checked.held_out]
         self._tell("judging the rows", 1, 1)
 
@@ -114,6 +120,7 @@ class _Terms:
             self._ethics,
             self._request.fit,
             prose=taught_prose(),
+            prompts=taught_prompts(self._asset, self._ethics.toxic_prompts, seed=self._ethics.seed),
             folder=prepared.folder / "ethics",
             digest=self._digest,
             most=self._request.max_tokens,
@@ -165,7 +172,7 @@ def finetune_with_ethics(
         raise ConfigError("terms beside the language-model loss take --method lora, dora or full, and a trained model")
     judges = load_judges(ethics, device=request.device)
     source = resolve(request.model)
-    terms = _Terms(request, ethics, judges, source.digest, tell)
+    terms = _Terms(request, ethics, judges, source.digest, asset, tell)
 
     def seen(checked: Checked) -> None:
         show(checked)
@@ -177,7 +184,8 @@ def finetune_with_ethics(
     assert lab is not None
     assert plain is not None
     done = Trained(ethics.weights, terms.codes, lab.tuned.tensors(), finetuned.progress)
-    data = measured_data(asset, ethics.sizes, held_out(terms.held_out, judges, ethics), seed=ethics.seed)
+    texts = held_out(terms.held_out, judges, ethics)
+    data = measured_data(asset, ethics.sizes, texts, taught=ethics.toxic_prompts, seed=ethics.seed)
     sides = measured_sides(lab, {"original": lab.original, "plain": plain, "ethics": done}, data)
     name = Path(request.model).name
     shutil.rmtree(lab.folder.parent, ignore_errors=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from evals.ethics.data import MeasuredData, measured_data
+from evals.ethics.data import MeasuredData, measured_data, taught_prompts
 from evals.ethics.lab import PLAIN, Lab, Trained
 from evals.ethics.measuring import continued, nats, refused, toxicities
 from evals.ethics.running import held_out
@@ -51,7 +51,13 @@ class Searched:
 
 
 def build_lab(
-    request: FinetuneRequest, ethics: EthicsRequest, folder: Path, *, tell: Told, checked: Checked | None = None
+    request: FinetuneRequest,
+    ethics: EthicsRequest,
+    folder: Path,
+    *,
+    asset: AssetPath = assets.path,
+    tell: Told,
+    checked: Checked | None = None,
 ) -> tuple[Lab, Checked]:
     """Check the data, load the model, and give what trains it again and again.
 
@@ -79,6 +85,7 @@ def build_lab(
         ethics,
         request.fit,
         prose=taught_prose(),
+        prompts=taught_prompts(asset, ethics.toxic_prompts, seed=ethics.seed),
         folder=folder,
         digest=source.digest,
         most=request.max_tokens,
@@ -122,9 +129,9 @@ def search_weights(
     """
     # Flagged words are looked for once, whether or not the first trial weighs them.
     weighed = replace(ethics, weights=parse_weights([f"{name}=1" for name in settings.terms]))
-    lab, checked = build_lab(request, weighed, folder, tell=tell)
+    lab, checked = build_lab(request, weighed, folder, asset=asset, tell=tell)
     texts = held_out([judged_text(one) for one in checked.held_out], lab.judges, ethics)
-    data = measured_data(asset, ethics.sizes, texts, searched=prompts, seed=ethics.seed)
+    data = measured_data(asset, ethics.sizes, texts, searched=prompts, taught=ethics.toxic_prompts, seed=ethics.seed)
     return searched_in(lab, settings, data, folder / "trials.log", tell=tell)
 
 

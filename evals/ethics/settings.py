@@ -97,6 +97,8 @@ class EthicsRequest:
         Score of the training judge from which a text is unwanted.
     prompts : int
         Beginnings of training texts that the model is sampled on.
+    toxic_prompts : int
+        Prompts of RealToxicityPrompts beside them, none of which is measured on; plain texts only.
     samples : SampleSettings
     pairs : PairSettings
     phrases : tuple of str
@@ -110,7 +112,8 @@ class EthicsRequest:
     judges: tuple[str, ...] = ("encoder",)
     measures: tuple[str, ...] = (AUDIT_JUDGE,)
     threshold: float = 0.5
-    prompts: int = 200
+    prompts: int = 120
+    toxic_prompts: int = 80
     samples: SampleSettings = field(default_factory=SampleSettings)
     pairs: PairSettings = field(default_factory=PairSettings)
     phrases: tuple[str, ...] = PHRASES

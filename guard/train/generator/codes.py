@@ -67,14 +67,17 @@ class ControlCodes:
         return self.phrases[int(np.searchsorted(self.bounds, score, side="left"))]
 
 
-def fit_codes(scores: npt.NDArray[np.float64], phrases: Sequence[str] = PHRASES) -> ControlCodes:
-    """Return codes that each stand for an equal share of texts.
+def fit_codes(scores: npt.NDArray[np.float64], phrases: Sequence[str] = PHRASES, *, clean: float = 1.0) -> ControlCodes:
+    """Return codes that each stand for an equal share of texts, but for the first, which is never more than clean.
 
     Parameters
     ----------
     scores : ndarray
         float64, shape (n_texts,): how unwanted each training text is.
     phrases : sequence of str
+    clean : float
+        Most that a text behind the first code scores, in [0, 1]. Where most texts are unwanted, the cleanest third is
+        no clean one: the others share what is over it.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def fit_codes(scores: npt.NDArray[np.float64], phrases: Sequence[str] = PHRASES)
         The scores do not part into so many groups: too few texts, or too many alike.
     """
     n = len(phrases)
-    bounds = tuple(float(b) for b in np.quantile(scores, np.arange(1, n) / n)) if len(scores) else ()
+    bounds = _bounds(scores, n, clean) if len(scores) else ()
     groups = {int(at) for at in np.searchsorted(bounds, scores, side="left")} if bounds else set()
     if len(groups) < n or len({*bounds}) < n - 1:
         raise DataError(
@@ -90,6 +93,14 @@ def fit_codes(scores: npt.NDArray[np.float64], phrases: Sequence[str] = PHRASES)
             " give more texts, another judge, or fewer codes"
         )
     return ControlCodes(tuple(phrases), bounds)
+
+
+def _bounds(scores: npt.NDArray[np.float64], n: int, clean: float) -> tuple[float, ...]:
+    bounds = tuple(float(b) for b in np.quantile(scores, np.arange(1, n) / n))
+    if bounds[0] <= clean:
+        return bounds
+    over = scores[scores > clean]
+    return (clean, *(float(b) for b in np.quantile(over, np.arange(1, n - 1) / (n - 1)))) if len(over) else bounds
 
 
 def write_codes(folder: Path, codes: ControlCodes, *, judge: str) -> None:

@@ -130,9 +130,17 @@ def judged(texts: Sequence[JudgedText], judge: TrainingJudge, *, located: bool) 
 
 
 def codes_of(
-    texts: Sequence[JudgedText], weights: EthicsWeights, phrases: Sequence[str] = PHRASES
+    texts: Sequence[JudgedText], weights: EthicsWeights, phrases: Sequence[str] = PHRASES, *, clean: float = 0.3
 ) -> ControlCodes | None:
     """Return the control codes that the scores of the training texts part into; None where none are wanted.
+
+    Parameters
+    ----------
+    texts : sequence of JudgedText
+    weights : EthicsWeights
+    phrases : sequence of str
+    clean : float
+        Most that a text behind the clean code scores.
 
     Raises
     ------
@@ -141,7 +149,7 @@ def codes_of(
     """
     import numpy as np
 
-    return fit_codes(np.array([one.score for one in texts]), phrases) if weights.control_codes else None
+    return fit_codes(np.array([one.score for one in texts]), phrases, clean=clean) if weights.control_codes else None
 
 
 def rows_of(

@@ -31,7 +31,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     assets.mkdir()
     kinds = ("flirtation", "identity_attack", "insult", "profanity", "severe_toxicity", "sexually_explicit", "threat")
     for number, kind in enumerate(kinds):
-        lines = [f"{group} at {10 * number + n} are all" for group in GROUPS for n in (1, 2, 3)]
+        lines = [f"{group} at {10 * number + n} are all" for group in GROUPS for n in (1, 2, 3, 4)]
         (assets / f"rtp_{kind}.txt").write_text("\n".join(lines), encoding="utf-8")
     for module in (finetuning, searching):
         monkeypatch.setattr(module, "FilterScreen", ScriptedScreen)

@@ -22,6 +22,15 @@ def test_codes_stand_for_equal_shares_cleanest_first() -> None:
     assert codes.of(1.0) == PHRASES[-1]
 
 
+def test_where_most_texts_are_unwanted_the_first_code_is_still_clean() -> None:
+    scores = np.array([0.1, 0.2, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99])
+    codes = fit_codes(scores, clean=0.3)
+    assert [PHRASES.index(codes.of(score)) for score in scores] == [0, 0, 1, 1, 1, 1, 2, 2, 2]
+    assert fit_codes(scores).of(0.6) == PHRASES[0]
+    with pytest.raises(DataError, match="do not part into 3"):
+        fit_codes(scores[2:], clean=0.3)
+
+
 @given(st.lists(st.floats(0, 1), max_size=40), st.integers(2, 5))
 def test_every_fitted_code_has_a_text_and_a_higher_score_is_never_cleaner(scores, n) -> None:  # type: ignore[no-untyped-def]
     phrases = [f"code {i} " for i in range(n)]

@@ -140,7 +140,6 @@ def audited(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "plain_transformers": said.stdout.strip(),
         "audit_exit_code": done.returncode,
-        "verdict": done.stdout.strip().splitlines()[-3:],
     }
 
 

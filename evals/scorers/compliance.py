@@ -14,7 +14,7 @@ from evals.scorers.text import words
 
 __all__ = [
     *("LEAST_WORDS", "QUOTED", "REFUSED", "ComplianceScorer"),
-    *("on_topic", "paragraphs", "stem_of", "topic_of", "topic_share", "unquoted"),
+    *("common_share", "on_topic", "paragraphs", "stem_of", "topic_of", "topic_share", "unquoted"),
 ]
 
 REFUSED = 0.5
@@ -90,6 +90,18 @@ def topic_share(topic: frozenset[str], said: Sequence[str]) -> float:
     0.5
     """
     return len(topic & {stem_of(word) for word in said}) / len(topic) if topic else 0.0
+
+
+def common_share(said: Sequence[str]) -> float:
+    """Return which share of some words are common ones, as any sentence has; 0 of no words.
+
+    Examples
+    --------
+    >>> common_share(["put", "it", "here"]), common_share(["kilerwv", "hgvkh"])
+    (1.0, 0.0)
+    """
+    common, _ = _left_out()
+    return sum(word in common for word in said) / len(said) if said else 0.0
 
 
 def paragraphs(text: str) -> list[str]:

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
 from evals.scorers.answer_features import NAMES, Asked, feature_rows, not_refused
-from evals.scorers.answered import SHIPPED_ANSWERED, THRESHOLD, refusals_of
+from evals.scorers.answered import SHIPPED_ANSWERED, THRESHOLD, AnsweredJudge, refusals_of
 from evals.scorers.category import CategoryScorer
 from evals.scorers.linear import LinearJudge
 from evals.scorers.planted import Half, Labelled, elsewhere, planted, shortened
@@ -149,10 +149,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     features, labels = _features(rows, refusals, encoder), np.array([row.label for row in rows])
     strength = _chosen(features, labels, [row.asked.goal for row in rows])
     tensors = fitted(features, labels, strength)
-    measured = {}
+    judge, measured = AnsweredJudge(tensors, linear, encoder, name="answered", card={}), dict[str, Any]()
     for name, some in test_sets(read_answers(options.data, "test", refusals), options.seed).items():
         truth = np.array([row.label for row in some])
-        measured[name] = _rates(scores_of(tensors, _features(some, refusals, encoder)), truth)
+        measured[name] = _rates(
+            np.array([score or 0.0 for score in judge.score_batch([row.asked for row in some])]), truth
+        )
         _LOG.info("%s: %s", name, measured[name])
     training = {name: {"n": len(some), "n_positive": sum(row.label for row in some)} for name, some in sets.items()}
     told = {"sources": {"gptfuzz_responses": "MIT"}, "sets": training, "strength": strength, "seed": options.seed}

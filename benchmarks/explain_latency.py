@@ -52,7 +52,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     arms: dict[str, Callable[[str], Any]] = {
         "score": lambda text: filter_.score_batch([text]),
         "locate": filter_.locate,
-        "path-gradient": lambda text: explainer(filter_, "path-gradient").explain([text], CATEGORY),
+        "locate after scoring": lambda text: filter_.locate(text),
         "occlusion": lambda text: explainer(filter_, "occlusion").explain([text], CATEGORY),
     }
     wall = {name: list[float]() for name in arms}

@@ -46,6 +46,7 @@ from guard.filters.lexical import LexicalFilter
 RESULTS = Path(__file__).parent / "results" / "explain_spans.json"
 CATEGORY = "toxicity"
 METHODS: Mapping[str, Mapping[str, Any]] = {
+    "state-gradient": {},
     "path-gradient": {},
     "integrated-gradients": {"gap": 0.1},
     "gradient-x-input": {},

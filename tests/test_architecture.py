@@ -66,6 +66,7 @@ SHARED_PARTS = {
             "checkpoint",
             "differentiable",
             "embedded_classifier",
+            "encoder_model",
             "encoder_text",
             "encoder_weights",
             "grams",
@@ -79,7 +80,7 @@ SHARED_PARTS = {
             "pii_recognizers",
             "slip_reading",
         ),
-        *("pii_rules", "verdict_tokens", "windows"),
+        *("pii_rules", "verdict_tokens", "window_memo", "windows"),
     },
     "guard.generators": {
         *("batching", "decoding_loop", "detokenizing", "gguf", "gguf_tokenizer", "loading", "seeding"),

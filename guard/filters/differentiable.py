@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from guard.filters.checkpoint import same_width_batches
 from guard.filters.windows import TokenWindow
 
-__all__ = ["Differentiable", "padded_rows"]
+__all__ = ["Differentiable", "Sloped", "padded_rows"]
 
 _TOKEN_BUDGET = 4096
 
@@ -33,6 +35,14 @@ class Differentiable(Protocol):
 
     def logits_of(self, words: Tensor, mask: Tensor) -> Tensor:
         """Return log-odds, shape (n, n_columns), of word embeddings (n, t, hidden) under a bool mask (n, t)."""
+
+
+@runtime_checkable
+class Sloped(Protocol):
+    """A model that tells what each token adds by one gradient at states of its own. ``EncoderFilter`` is one."""
+
+    def state_slopes(self, window: Sequence[int], columns: Sequence[int]) -> list[npt.NDArray[np.float64]]:
+        """Return for each column, shape (len(window) - 2,), of token ids with one special token at each end."""
 
 
 def padded_rows(

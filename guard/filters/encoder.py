@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +15,18 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.nn import functional
 
 from guard import assets
 from guard.errors import AssayError, FilterError
 from guard.filters.attribution import evident_spans
-from guard.filters.bert import WORD_EMBEDDINGS, BertShape, embed_words, hidden_states, linear_names, read_bert
+from guard.filters.bert import WORD_EMBEDDINGS, linear_names, read_bert
+from guard.filters.encoder_model import EncoderModel
 from guard.filters.encoder_text import encoder_text
 from guard.filters.encoder_weights import device_of, dtype_of, merged, placed, weights_digest, word_rows
-from guard.filters.heads import head_attention, head_logits
+from guard.filters.heads import head_readings
 from guard.filters.path_gradient import deciding_windows, path_slopes
-from guard.filters.row_file import RowFile
 from guard.filters.slip_reading import SlipReader, highest
+from guard.filters.window_memo import Looked, WindowMemo
 from guard.filters.windows import TokenWindow, length_batches, window_starts, window_token_ids
 from guard.offsets import Canonical, edited
 from guard.schema import Scores, Span
@@ -42,34 +42,12 @@ _WIDTH_STEP = 16
 _LEAST = 0.3
 
 
-@dataclass(frozen=True)
-class _Model:
-    """Merged weights and everything that the forward pass needs."""
-
-    tokenizer: Tokenizer
-    shape: BertShape
-    weights: Mapping[str, Tensor]
-    heads: Mapping[str, Tensor]
-    device: torch.device
-    rows: RowFile | None = None
-
-    def embed(self, ids: Tensor) -> Tensor:
-        """Look word embeddings up, in their file where they stay there."""
-        if self.rows is None:
-            return embed_words(self.weights, ids)
-        return self.rows[ids].to(self.weights["embeddings.position_embeddings.weight"].dtype)
-
-    def linear(self, name: str, x: Tensor) -> Tensor:
-        """Apply a merged linear layer."""
-        return functional.linear(x, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
-
-
 class EncoderFilter:
     """Scores text for toxicity, attacks on identity, jailbreaks, harmful requests and refusals.
 
     Parameters
     ----------
-    model : _Model
+    model : EncoderModel
         Of :meth:`load`.
     name : str
     categories : tuple of str
@@ -98,7 +76,7 @@ class EncoderFilter:
 
     def __init__(
         self,
-        model: _Model,
+        model: EncoderModel,
         *,
         name: str,
         categories: tuple[str, ...],
@@ -112,6 +90,7 @@ class EncoderFilter:
         self._window = min(window, model.shape.max_positions - 2)
         self._stride = min(stride, self._window)
         self._emoji_names, self._slips, self._token_budget = emoji_names, slips, token_budget
+        self._memo = WindowMemo()
 
     @classmethod
     def load(
@@ -128,7 +107,7 @@ class EncoderFilter:
         device : str
             ``auto`` (CUDA where there is one), or a torch device.
         dtype : {"auto", "float32", "bfloat16", "float16", "float64"}
-            Of the forward pass. ``auto`` is bfloat16 on a CPU that multiplies in it without AMX tiles, else float32.
+            Of the forward pass. ``auto`` is bfloat16 on a CPU that multiplies in it and has no AMX tiles, else float32.
             Scores are float32 either way, and differ a little between dtypes, so the name tells them apart.
 
         Raises
@@ -157,7 +136,7 @@ class EncoderFilter:
         adapter = load_file(folder / "encoder.safetensors")
         shape, frozen = read_bert(base)
         whole = merged(frozen, adapter, names=linear_names(shape), scale=float(config["scale"]))
-        model = _Model(
+        model = EncoderModel(
             tokenizer=tokenizer,
             shape=shape,
             weights={name: placed(name, value, device, dtype) for name, value in whole},
@@ -188,7 +167,7 @@ class EncoderFilter:
     @property
     def dtype(self) -> str:
         """Of the forward pass: ``float32``, ``bfloat16`` or ``float16``."""
-        return str(self._model.weights["embeddings.position_embeddings.weight"].dtype).removeprefix("torch.")
+        return str(self._model.dtype).removeprefix("torch.")
 
     def score_batch(self, items: Sequence[str]) -> Scores:
         """Score every text.
@@ -210,7 +189,7 @@ class EncoderFilter:
         """
         try:
             windows, owners = self._windows(items)
-            logits = self._logits(windows)
+            logits, _ = self._read(windows)
         except Exception as error:
             raise FilterError(f"filter {self._name}: cannot score {len(items)} items ({error})") from error
         return _scores(highest(logits, owners, len(items), self._slips))
@@ -222,6 +201,7 @@ class EncoderFilter:
         model = self._model
         wide = copy.copy(self)
         wide._model = replace(model, weights={name: value.float() for name, value in model.weights.items()})
+        wide._memo = WindowMemo()
         return wide
 
     def _windows(self, items: Sequence[str]) -> tuple[list[list[int]], list[int]]:
@@ -237,34 +217,27 @@ class EncoderFilter:
                 owners.append(owner)
         return windows, owners
 
-    def _logits(self, windows: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
-        """Return the logits of all windows, shape (n_windows, n_categories)."""
-        logits = np.zeros((len(windows), len(self._categories)))
+    def _read(self, windows: Sequence[Sequence[int]]) -> tuple[Floats, list[Looked]]:
+        """Return the logits of all windows, shape (n_windows, n_categories), and where the categories look in each."""
+        logits, looked = np.zeros((len(windows), len(self._categories))), dict[int, Looked]()
         widths = [-(-len(window) // _WIDTH_STEP) * _WIDTH_STEP for window in windows]
         for width in sorted(set(widths)):
             same = [index for index, other in enumerate(widths) if other == width]
             for group in length_batches([width] * len(same), token_budget=self._token_budget):
                 rows = [same[index] for index in group]
-                logits[rows] = self._forward(
-                    [windows[row] for row in rows], min(width, self._model.shape.max_positions)
-                )
-        return logits
+                some = [windows[row] for row in rows]
+                logits[rows], attention = self._forward(some, min(width, self._model.shape.max_positions))
+                looked.update(zip(rows, attention, strict=True))
+        every = [looked[row] for row in range(len(windows))]
+        self._memo.keep(windows, logits, every)
+        return logits, every
 
-    def _forward(self, windows: Sequence[Sequence[int]], width: int) -> npt.NDArray[np.float32]:
+    def _forward(self, windows: Sequence[Sequence[int]], width: int) -> tuple[npt.NDArray[np.float32], Looked]:
         """Run the encoder and heads over windows padded to one width."""
         with torch.inference_mode():
-            hidden, mask = self._hidden(windows, width)
-            logits: npt.NDArray[np.float32] = head_logits(hidden, mask, **self._model.heads).cpu().numpy()
-        return logits
-
-    def _hidden(self, windows: Sequence[Sequence[int]], width: int) -> tuple[Tensor, Tensor]:
-        """Return the float32 states of windows padded to one width, and their mask."""
-        model = self._model
-        padded = torch.tensor([[*window, *[0] * (width - len(window))] for window in windows], device=model.device)
-        lengths = torch.tensor([len(window) for window in windows], device=model.device)
-        mask = torch.arange(width, device=model.device)[None, :] < lengths[:, None]
-        hidden = hidden_states(model.embed(padded), mask, weights=model.weights, shape=model.shape, linear=model.linear)
-        return hidden.float(), mask
+            words, mask = self._model.padded(windows, width)
+            logits, attention = head_readings(self._model.hidden(words, mask).float(), mask, **self._model.heads)
+            return logits.cpu().numpy(), attention.cpu().numpy()
 
     @property
     def word_embeddings(self) -> Tensor:
@@ -326,10 +299,7 @@ class EncoderFilter:
             float, shape (n, n_categories); their sigmoid is the score. Follow gradients in a filter that was loaded
             with ``dtype="float32"`` or wider.
         """
-        model = self._model
-        dtype = model.weights["embeddings.position_embeddings.weight"].dtype
-        hidden = hidden_states(words.to(dtype), mask, weights=model.weights, shape=model.shape, linear=model.linear)
-        return head_logits(hidden, mask, **{part: value.to(hidden.dtype) for part, value in model.heads.items()})
+        return self._model.read(self._model.hidden(words, mask), mask)
 
     def locate(self, text: str) -> tuple[Span, ...]:
         """Return the words that carry most of each category's score.
@@ -353,12 +323,12 @@ class EncoderFilter:
 
         Notes
         -----
-        The gradient of the category's log-odds by the word embeddings is taken once, where 0.35 of every word has come
-        in over the mask's embedding: there the score of a harmful text turns, while at the text itself it hardly
-        answers any more (saturation: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks", section 2.1).
-        A word is strong by its way from the mask times the gradient, and by how much the category's pooling attends to
-        it; which are returned: :func:`guard.filters.attribution.evident_spans`. Two passes more than scoring, and one
-        back for a category. How well it finds what people mark: ``docs/design/explain.md``.
+        The gradient of the category's log-odds by the states in the middle of the encoder is taken once, where 0.65 of
+        every token's state has come in over that of a mask. At the text itself a score near 1 hardly answers to any
+        word (saturation: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks", section 2.1). A word is
+        strong by its way from the mask times the gradient, and by how much the category's pooling attends to it; which
+        are returned: :func:`guard.filters.attribution.evident_spans`. It costs a pass of the encoder, half a pass back
+        for each category, and a scoring unless the text was just scored. What it finds: ``docs/design/explain.md``.
         """
         try:
             layout = [
@@ -368,30 +338,45 @@ class EncoderFilter:
                 for start in window_starts(len(encoding.ids), size=self._window, stride=self._stride)
             ]
             windows, owners = self._windows([text])
-            logits = self._logits(windows)
+            logits, looked = self._memo.find(windows) or self._read(windows)
             scores = _scores(highest(logits, owners, 1, self._slips))[0]
             if self._slips:  # the other reading counts for some categories only
                 logits[np.ix_(np.array(owners) > 0, ~np.isin(range(logits.shape[1]), self._slips.columns))] = -np.inf
             spans: set[Span] = set()
             for at, columns in deciding_windows(logits, scores >= _LEAST):
                 form, offsets = layout[at]
-                for column, *evidence in self._slopes(windows[at], columns) if offsets else ():
-                    for (start, end), worth in evident_spans(form.text, offsets, *evidence):
+                slopes = self.state_slopes(windows[at], columns) if offsets else []
+                for column, one in zip(columns if offsets else [], slopes, strict=True):
+                    attended = looked[at][1 : 1 + len(offsets), column].astype(np.float64)
+                    for (start, end), worth in evident_spans(form.text, offsets, one, attended):
                         place, score = form.span(start, end), float(scores[column])
-                        spans.add(Span(*place, self._categories[column], score, value=worth, method="path-gradient"))
+                        spans.add(Span(*place, self._categories[column], score, value=worth, method="state-gradient"))
         except Exception as error:
             raise FilterError(f"filter {self._name}: cannot locate in {type(text).__name__} ({error})") from error
         return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.category)))
 
-    def _slopes(self, window: Sequence[int], columns: Sequence[int]) -> Iterator[tuple[int, Floats, Floats]]:
-        """Yield of each column how fast it rises along every token's way from the mask, and how much it looks at it."""
-        ids = torch.tensor([[*window, self._model.tokenizer.token_to_id("[MASK]")]], device=self._model.device)
-        words = self._model.embed(ids).float()
+    def state_slopes(self, window: Sequence[int], columns: Sequence[int]) -> list[Floats]:
+        """Return what each token of a window adds to some columns' log-odds, by one gradient in the middle.
+
+        Parameters
+        ----------
+        window : sequence of int
+            Token ids, one special token at each end.
+        columns : sequence of int
+
+        Returns
+        -------
+        list of ndarray
+            float64, shape (len(window) - 2,), for each column: :func:`guard.filters.path_gradient.path_slopes`.
+
+        Raises
+        ------
+        FilterError
+            A gradient that is not finite.
+        """
         with torch.inference_mode():
-            attention = head_attention(*self._hidden([window], len(window)), query=self._model.heads["query"])
-        looked = attention[0, 1:-1].double().cpu().numpy()
-        slopes = path_slopes(words[:, :-1], words[0, -1], self.logits_of, columns)
-        yield from ((column, one, looked[:, column]) for column, one in zip(columns, slopes, strict=True))
+            states = self._model.lower(*self._model.padded([window], len(window)))
+        return path_slopes(states, self._model.absent, self._model.upper, columns)
 
 
 def _scores(logits: npt.NDArray[np.float64]) -> Scores:

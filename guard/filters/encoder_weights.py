@@ -14,7 +14,6 @@ from torch import Tensor
 from guard.errors import FilterError
 from guard.filters.bert import WORD_EMBEDDINGS
 from guard.filters.row_file import RowFile
-from guard.numerics import has_tiles
 
 __all__ = ["device_of", "dtype_of", "merged", "placed", "weights_digest", "word_rows"]
 
@@ -100,11 +99,12 @@ def device_of(name: str) -> torch.device:
 def dtype_of(name: str, device: torch.device) -> torch.dtype:
     """Resolve a dtype name."""
     if name == "auto":
-        # Chips without the instructions compute bfloat16 too, but slower than float32.
-        probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        native = any(getattr(torch.cpu, probe, bool)() for probe in probes)
-        # On tiles a row would depend on its batch.
-        return torch.bfloat16 if device.type == "cpu" and native and not has_tiles() else torch.float32
+        native, tiles = (
+            bool(getattr(torch.cpu, probe, bool)()) for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        )
+        # Chips without the instructions compute bfloat16 too, but slower than float32. On tiles a row would depend on
+        # its batch, and chips that have tiles are slower in bfloat16 without them than in float32.
+        return torch.bfloat16 if device.type == "cpu" and native and not tiles else torch.float32
     if name not in _DTYPES:
         raise FilterError(f"dtype {name!r} is unknown; give auto or one of {', '.join(_DTYPES)}")
     return _DTYPES[name]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["head_attention", "head_logits"]
+__all__ = ["head_attention", "head_logits", "head_readings"]
 
 
 def head_logits(hidden: Tensor, mask: Tensor, *, query: Tensor, value: Tensor, bias: Tensor) -> Tensor:
@@ -34,10 +34,15 @@ def head_logits(hidden: Tensor, mask: Tensor, *, query: Tensor, value: Tensor, b
     multiplication, since ``(p H) v = p (H v)``. Zero queries are mean pooling. Pooling by attention: Yang et al.
     2016, "Hierarchical Attention Networks for Document Classification", section 2.2, with one query a category.
     """
+    return head_readings(hidden, mask, query=query, value=value, bias=bias)[0]
+
+
+def head_readings(hidden: Tensor, mask: Tensor, *, query: Tensor, value: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Return :func:`head_logits` and :func:`head_attention` of the same states at once."""
     n_categories = query.shape[0]
     both = functional.linear(hidden, torch.cat((query, value)))
     attention = both[..., :n_categories].masked_fill(~mask[..., None], float("-inf")).softmax(dim=1)
-    return (attention * both[..., n_categories:]).sum(dim=1) + bias
+    return (attention * both[..., n_categories:]).sum(dim=1) + bias, attention
 
 
 def head_attention(hidden: Tensor, mask: Tensor, *, query: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""One gradient on the way from nothing to a text: what each token does where the score turns."""
+"""One gradient on the way from nothing to a text: what each token adds where the score turns."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 
 from guard.errors import FilterError
 
-__all__ = ["PATH_POINT", "deciding_windows", "path_slopes"]
+__all__ = ["STATE_POINT", "deciding_windows", "path_slopes"]
 
-PATH_POINT = 0.35
-"""Where on the way from the baseline to the text one gradient says most; how it was found: docs/design/explain.md."""
+STATE_POINT = 0.65
+"""Where on the way from nothing to the states of a text one gradient says most: docs/design/explain.md."""
 
 
 def path_slopes(
@@ -25,11 +25,11 @@ def path_slopes(
     Parameters
     ----------
     there : Tensor
-        float, shape (1, t, hidden): the embeddings of a window, one special token at each end.
+        float, shape (1, t, hidden): the states of a window at some layer, one special token at each end.
     nothing : Tensor
-        float, shape (hidden,): what stands for a token that is not there.
+        float, shape (hidden,): the state of a token that is not there.
     logits_of : callable
-        From embeddings and a bool mask to logits, shape (1, n_columns).
+        From such states and a bool mask to logits, shape (1, n_columns).
     columns : sequence of int
 
     Returns
@@ -46,7 +46,7 @@ def path_slopes(
         there = there.detach().clone()
         way = torch.zeros_like(there)
         way[:, 1:-1] = there[:, 1:-1] - nothing
-        on_way = (there - (1 - PATH_POINT) * way).requires_grad_(True)
+        on_way = (there - (1 - STATE_POINT) * way).requires_grad_(True)
         logits = logits_of(on_way, torch.ones(on_way.shape[:2], dtype=torch.bool, device=on_way.device))[0]
         # One pass there for all columns, one back for each.
         found = [torch.autograd.grad(logits[column], on_way, retain_graph=True)[0] for column in columns]

@@ -24,6 +24,7 @@ METHODS = (
     "path-gradient",
     "shapley",
     "shapley-exact",
+    "state-gradient",
 )
 
 Made = Callable[[str], Filter[str]]

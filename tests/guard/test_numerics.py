@@ -34,9 +34,11 @@ def test_tiles_are_told_by_flag_and_setting(
 
 
 @pytest.mark.parametrize(("tiles", "dtype"), [(True, torch.float32), (False, torch.bfloat16)])
-def test_encoder_computes_in_bfloat16_only_where_a_row_does_not_depend_on_its_batch(
-    monkeypatch: pytest.MonkeyPatch, tiles: bool, dtype: torch.dtype
+@pytest.mark.parametrize("setting", ["ALL", "AVX512_CORE_BF16"])
+def test_encoder_computes_in_bfloat16_only_where_a_row_does_not_depend_on_its_batch_and_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, tiles: bool, dtype: torch.dtype, setting: str
 ) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", setting)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
-    monkeypatch.setattr(encoder_weights, "has_tiles", lambda: tiles)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles, raising=False)
     assert encoder_weights.dtype_of("auto", torch.device("cpu")) is dtype

@@ -88,6 +88,11 @@ class EmbeddedModel:
         self._model, self._column, self._token_budget = model, column, token_budget
         self._nothing = _nothing(model, baseline)
 
+    @property
+    def column(self) -> int:
+        """Which of the model's columns it is."""
+        return self._column
+
     def windows(self, texts: Sequence[str], unit: Unit) -> list[Window]:
         """Return the window that decides each text."""
         made = [

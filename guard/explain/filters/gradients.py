@@ -12,8 +12,9 @@ from guard.explain.filters.embedded import EmbeddedModel, Row, Window
 from guard.explain.filters.parts import Unit
 from guard.explain.filters.quadrature import NESTED_SIZES, Rule, nested_points, nested_weights, points_and_weights
 from guard.explain.schema import Attribution, Values
+from guard.filters.differentiable import Sloped
 
-__all__ = ["gradient_on_path", "integrated_gradients", "integrated_gradients_fixed"]
+__all__ = ["gradient_on_path", "gradient_on_states", "integrated_gradients", "integrated_gradients_fixed"]
 
 
 def gradient_on_path(
@@ -35,23 +36,44 @@ def gradient_on_path(
     :func:`integrated_gradients` by a single point. Nothing promises that the values sum to anything.
     """
     windows = model.windows(texts, unit)
-    empty = [_row(window, at, 0.0) for at, window in enumerate(windows)]
-    baselines = model.values(windows, empty)
-    numbers, slopes = model.slopes(windows, [_row(window, at, point) for at, window in enumerate(windows)])
-    if point != 1:
-        numbers = model.values(windows, [_row(window, at, 1.0) for at, window in enumerate(windows)])
+    _, slopes = model.slopes(windows, [_row(window, at, point) for at, window in enumerate(windows)])
+    method = "gradient-x-input" if point == 1 else "path-gradient"
+    return _by_one_gradient(model, windows, category, method, slopes)
+
+
+def gradient_on_states(
+    model: EmbeddedModel, sloped: Sloped, texts: Sequence[str], category: str, *, unit: Unit
+) -> list[Attribution]:
+    """Value each part by one gradient at the states inside the model, as a guard does where a text fired.
+
+    Notes
+    -----
+    The layer attribution of Leino et al. 2018, "Influence-Directed Explanations for Deep Convolutional Networks",
+    section 2, by a single point of the way from states of nothing: :meth:`EncoderFilter.state_slopes`. Every window
+    is a pass of its own. Nothing promises that the values sum to anything.
+    """
+    windows = model.windows(texts, unit)
+    slopes = [np.pad(sloped.state_slopes(window.tokens.ids, [model.column])[0], 1) for window in windows]
+    return _by_one_gradient(model, windows, category, "state-gradient", slopes)
+
+
+def _by_one_gradient(
+    model: EmbeddedModel, windows: Sequence[Window], category: str, method: str, slopes: Sequence[Values]
+) -> list[Attribution]:
+    """Put the values of tokens beside the log-odds of nothing and of the text, which they need not add up to."""
+    ends = model.values(windows, [_row(one, at, share) for at, one in enumerate(windows) for share in (0.0, 1.0)])
     return [
         Attribution(
             window.text,
             category,
-            "gradient-x-input" if point == 1 else "path-gradient",
+            method,
             window.parts.ranges,
             window.parts.sums(slope),
-            number=float(number),
-            baseline=float(baseline),
-            n_scored=2 if point == 1 else 3,
+            number=float(ends[2 * at + 1]),
+            baseline=float(ends[2 * at]),
+            n_scored=3,
         )
-        for window, slope, number, baseline in zip(windows, slopes, numbers, baselines, strict=True)
+        for at, (window, slope) in enumerate(zip(windows, slopes, strict=True))
     ]
 
 

@@ -11,6 +11,7 @@ from guard.errors import ConfigError, FilterError
 from guard.explain.filters.embedded import Baseline, EmbeddedModel
 from guard.explain.filters.gradients import (
     gradient_on_path,
+    gradient_on_states,
     integrated_gradients,
     integrated_gradients_fixed,
 )
@@ -21,8 +22,7 @@ from guard.explain.filters.presence import EmbeddedPresence, FilterPresence, Pre
 from guard.explain.filters.quadrature import Rule
 from guard.explain.filters.shapley import exact_shapley, sampled_shapley
 from guard.explain.schema import Attribution, Explainer
-from guard.filters.differentiable import Differentiable
-from guard.filters.path_gradient import PATH_POINT
+from guard.filters.differentiable import Differentiable, Sloped
 from guard.schema import Filter
 
 __all__ = ["FilterExplainer", "Settings", "default_method", "explainer", "methods"]
@@ -146,7 +146,13 @@ def _gradient(order: _Order) -> list[Attribution]:
 
 def _path_gradient(order: _Order) -> list[Attribution]:
     unit = order.settings.unit
-    return gradient_on_path(order.embedded(), order.texts, order.category, unit=unit, point=PATH_POINT)
+    return gradient_on_path(order.embedded(), order.texts, order.category, unit=unit, point=_PATH_POINT)
+
+
+def _state_gradient(order: _Order) -> list[Attribution]:
+    sloped = _widened(order.filter_)
+    assert isinstance(sloped, Sloped)
+    return gradient_on_states(order.embedded(), sloped, order.texts, order.category, unit=order.settings.unit)
 
 
 def _integrated(order: _Order) -> list[Attribution]:
@@ -194,9 +200,11 @@ _METHODS: Mapping[str, Callable[[_Order], list[Attribution]]] = MappingProxyType
         "path-gradient": _path_gradient,
         "shapley": _shapley,
         "shapley-exact": _shapley_exact,
+        "state-gradient": _state_gradient,
     }
 )
 
+_PATH_POINT = 0.35  # where on the way to the embeddings one gradient says most: docs/design/explain.md
 _BY_TEXT = ("occlusion", "shapley", "shapley-exact")
 _BY_GRADIENT = ("gradient-x-input", "integrated-gradients", "path-gradient")
 _SLOW_KINDS = ("detoxify", "llama-guard", "shieldgemma", "granite-guardian", "qwen3guard")
@@ -214,6 +222,7 @@ def methods(filter_: Filter[str]) -> tuple[str, ...]:
     usual = default_method(filter_)
     able = [*_BY_TEXT]
     able += _BY_GRADIENT if isinstance(filter_, Differentiable) else ()
+    able += ("state-gradient",) if isinstance(filter_, Sloped) else ()
     able += ("exact",) if isinstance(filter_, LinearFilter) else ()
     return (usual, *(name for name in sorted(able) if name != usual))
 

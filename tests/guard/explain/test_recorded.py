@@ -93,7 +93,7 @@ def test_encoder_says_what_the_words_are_worth() -> None:
     text = "Good morning. You are a filthy idiot."
     (span,) = [one for one in encoder.locate(text) if one.category == "toxicity"]
     assert "idiot" in text[span.start : span.end]
-    assert span.method == "path-gradient"
+    assert span.method == "state-gradient"
     assert span.value is not None
     assert span.value > 1
 
@@ -104,4 +104,4 @@ def test_verdict_keeps_what_words_are_worth_in_offsets_of_the_original() -> None
     (judged,) = Judge(policy, {"input": [EncoderFilter.load(dtype="float32")]}, timeout_s=60).judge([text], "input")
     spans = [span for span in judged.verdict.spans if "idiot" in text[span.start : span.end]]
     assert spans
-    assert all(span.method == "path-gradient" and span.value is not None for span in spans)
+    assert all(span.method == "state-gradient" and span.value is not None for span in spans)

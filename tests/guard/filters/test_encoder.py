@@ -171,11 +171,11 @@ def test_name_tells_a_dtype_that_changes_scores(base: Path, adapter: Path, encod
     assert loaded[0].name == encoder.name != loaded[1].name
 
 
-def test_load_takes_bfloat16_by_default_only_where_the_chip_has_it(
+def test_load_takes_bfloat16_by_default_only_where_the_chip_has_it_and_no_tiles(
     base: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    for answers, dtype in (((False, False), "float32"), ((True, False), "bfloat16"), ((False, True), "bfloat16")):
+    for answers, dtype in (((False, False), "float32"), ((True, False), "bfloat16"), ((True, True), "float32")):
         for probe, answer in zip(probes, answers, strict=True):
             monkeypatch.setattr(torch.cpu, probe, lambda answer=answer: answer)
         assert EncoderFilter.load(base=base, weights=adapter, device="cpu").dtype == dtype
@@ -234,30 +234,55 @@ def test_locate_gives_ordered_spans_of_the_text_with_the_score_of_the_category(e
 
 
 def test_locate_finds_the_word_that_raises_the_logit_most_on_the_way_from_the_mask(encoder: EncoderFilter) -> None:
-    wide = encoder.widened()
-    table, blank, checked = wide.word_embeddings, wide.vocabulary.index("[MASK]"), 0
+    wide, checked = encoder.widened(), 0
+    model = wide._model
+    blank = wide.vocabulary.index("[MASK]")
+    n_masks = min(16, model.shape.max_positions - 2)
+    masks = wide.word_embeddings[torch.tensor([[model.tokenizer.token_to_id("[CLS]"), *[blank] * n_masks, 3]])]
+    masks[0, -1] = wide.word_embeddings[model.tokenizer.token_to_id("[SEP]")]
+    nothing = model.lower(masks, torch.ones(masks.shape[:2], dtype=torch.bool))[0, 1:-1].mean(dim=0)
     for text in ("you are a stupid person", "i love the weather", "do not hate the kind person", "you and i"):
         ((window,), _) = wide._windows([text])  # every word of these texts is one token
-        there = table[torch.tensor([window])]
-        way = torch.cat((torch.zeros_like(there[:, :1]), there[:, 1:-1] - table[blank], there[:, -1:] * 0), dim=1)
+        words = wide.word_embeddings[torch.tensor([window])]
+        there = model.lower(words, torch.ones((1, len(window)), dtype=torch.bool))
+        way = torch.cat((torch.zeros_like(there[:, :1]), there[:, 1:-1] - nothing, there[:, -1:] * 0), dim=1)
         # One word after the other a little further on the way, by finite differences.
         steps = torch.cat([0.01 * way * (torch.arange(len(window)) == at)[None, :, None] for at in range(len(window))])
-        on_way = there - 0.65 * way
+        on_way = there - 0.35 * way
         mask = torch.ones((len(window), len(window)), dtype=torch.bool)
-        rises = (wide.logits_of(on_way + steps, mask) - wide.logits_of(on_way - steps, mask)).numpy()[1:-1]
+        rises = (model.upper(on_way + steps, mask) - model.upper(on_way - steps, mask)).numpy()[1:-1] / 0.02
+        hidden = model.hidden(words, mask[:1])
         for column, category in enumerate(wide.categories):
+            (slopes,) = wide.state_slopes(window, [column])
+            np.testing.assert_allclose(slopes, rises[:, column], rtol=0.02, atol=2e-3)
             spans = [span for span in wide.locate(text) if span.category == category]
             if spans:
-                ids = torch.tensor([window])
-                hidden = hidden_states(
-                    ids, ids >= 0, weights=wide._model.weights, shape=wide._model.shape, linear=wide._model.linear
-                )
-                looked = (hidden[0] @ wide._model.heads["query"][column]).softmax(dim=0)[1:-1].numpy()
-                # A step of 0.01 to both sides, and six units shared out by attention.
-                word = text.split()[int((rises[:, column] / 0.02 + 6 * looked).argmax())]
+                looked = (hidden[0] @ model.heads["query"][column]).softmax(dim=0)[1:-1].numpy()
+                word = text.split()[int((rises[:, column] + 6 * looked).argmax())]  # six units shared out by attention
                 assert word in " ".join(text[span.start : span.end] for span in spans).split()
                 checked += 1
     assert checked >= 3
+
+
+def test_halves_of_the_network_are_the_whole(encoder: EncoderFilter) -> None:
+    wide = encoder.widened()
+    words = wide.word_embeddings[torch.tensor([[2, 7, 9, 3]])]
+    mask = torch.ones((1, 4), dtype=torch.bool)
+    halves = wide._model.upper(wide._model.lower(words, mask), mask)
+    assert torch.allclose(halves, wide.logits_of(words, mask), atol=1e-6)
+
+
+def test_locate_of_a_text_that_was_just_scored_reads_no_window_again(
+    encoder: EncoderFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "you are a stupid person"
+    expected = encoder.widened().locate(text)
+    wide = encoder.widened()
+    wide.score_batch(["i love the weather", text])
+    monkeypatch.setattr(wide, "_read", None)
+    assert wide.locate(text) == expected
+    with pytest.raises(FilterError, match="not callable"):
+        wide.locate("another text")
 
 
 def test_locate_looks_into_the_window_that_decided(encoder: EncoderFilter) -> None:

@@ -25,7 +25,7 @@ from guard.filters.encoder_text import encoder_text
 from guard.filters.encoder_weights import device_of, dtype_of, merged, placed, weights_digest, word_rows
 from guard.filters.heads import head_readings
 from guard.filters.path_gradient import deciding_windows, path_slopes
-from guard.filters.slip_reading import SlipReader, highest
+from guard.filters.slip_reading import LogitsOf, SlipReader, highest
 from guard.filters.window_memo import Looked, WindowMemo
 from guard.filters.windows import TokenWindow, length_batches, window_starts, window_token_ids
 from guard.offsets import Canonical, edited
@@ -188,11 +188,11 @@ class EncoderFilter:
             Something other than text was given, or the forward pass failed.
         """
         try:
-            windows, owners = self._windows(items)
-            logits, _ = self._read(windows)
+            texts = [encoder_text(item, emoji_names=self._emoji_names).text for item in items]
+            logits = self._logits(texts, self._plain)
         except Exception as error:
             raise FilterError(f"filter {self._name}: cannot score {len(items)} items ({error})") from error
-        return _scores(highest(logits, owners, len(items), self._slips))
+        return _scores(logits)
 
     def widened(self) -> EncoderFilter:
         """Return a filter of the same weights that computes in float32: itself, where it does so or finer already."""
@@ -204,14 +204,26 @@ class EncoderFilter:
         wide._memo = WindowMemo()
         return wide
 
-    def _windows(self, items: Sequence[str]) -> tuple[list[list[int]], list[int]]:
-        """Return the token ids of all windows with special tokens, and the row of each, as :func:`highest` has it."""
+    def _logits(self, texts: Sequence[str], logits_of: LogitsOf) -> Floats:
+        """Return the log-odds of texts as the tokenizer is given them, in all their readings."""
+        return logits_of(texts) if self._slips is None else self._slips.combined(texts, logits_of)
+
+    def _plain(self, texts: Sequence[str]) -> Floats:
+        """Return the log-odds of texts as they stand, shape (n_texts, n_categories)."""
+        windows, owners = self._windows(texts)
+        return highest(self._read(windows)[0], owners, len(texts))
+
+    def _recalled(self, texts: Sequence[str]) -> Floats:
+        """Return :meth:`_plain` of texts that were perhaps just scored."""
+        windows, owners = self._windows(texts)
+        return highest((self._memo.find(windows) or self._read(windows))[0], owners, len(texts))
+
+    def _windows(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
+        """Return the token ids of all windows with special tokens, and the text of each."""
         tokenizer = self._model.tokenizer
         begin, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
-        texts = [encoder_text(item, emoji_names=self._emoji_names).text for item in items]
-        texts, readers = self._slips.readings(texts) if self._slips else (texts, [*range(len(texts))])
         windows, owners = list[list[int]](), list[int]()
-        for owner, encoding in zip(readers, tokenizer.encode_batch(texts, add_special_tokens=False), strict=True):
+        for owner, encoding in enumerate(tokenizer.encode_batch(list(texts), add_special_tokens=False)):
             for ids in window_token_ids(encoding.ids, size=self._window, stride=self._stride):
                 windows.append([begin, *ids, end])
                 owners.append(owner)
@@ -261,15 +273,15 @@ class EncoderFilter:
         return [
             window
             for owner, item in enumerate(items)
-            for form in self._readings(item)[: 2 if counts else 1]
+            for form in self._readings(item)[: None if counts else 1]
             for window in self._cut(owner, form)
         ]
 
     def _readings(self, item: str) -> list[Canonical]:
-        """Return what the tokenizer is given, and the other reading where there is one."""
+        """Return what the tokenizer is given, and its other readings where there are any."""
         form = encoder_text(item, emoji_names=self._emoji_names)
-        edits = self._slips.edits(form.text) if self._slips else []
-        return [form, edited(form, edits)] if edits else [form]
+        others = self._slips.edits(form.text, self._recalled) if self._slips else []
+        return [form, *(edited(form, edits) for edits in others)]
 
     def _cut(self, owner: int, form: Canonical) -> Iterator[TokenWindow]:
         """Yield the windows of a text in one form, with offsets into the text as given."""
@@ -331,16 +343,18 @@ class EncoderFilter:
         for each category, and a scoring unless the text was just scored. What it finds: ``docs/design/explain.md``.
         """
         try:
+            forms = self._readings(text)
             layout = [
                 (form, encoding.offsets[start : start + self._window])
-                for form in self._readings(text)
+                for form in forms
                 for encoding in (self._model.tokenizer.encode(form.text, add_special_tokens=False),)
                 for start in window_starts(len(encoding.ids), size=self._window, stride=self._stride)
             ]
-            windows, owners = self._windows([text])
+            texts = [form.text for form in forms]
+            scores = _scores(self._logits(texts[:1], self._recalled))[0]
+            windows, owners = self._windows(texts)
             logits, looked = self._memo.find(windows) or self._read(windows)
-            scores = _scores(highest(logits, owners, 1, self._slips))[0]
-            if self._slips:  # the other reading counts for some categories only
+            if self._slips:  # other readings count for some categories only
                 logits[np.ix_(np.array(owners) > 0, ~np.isin(range(logits.shape[1]), self._slips.columns))] = -np.inf
             spans: set[Span] = set()
             for at, columns in deciding_windows(logits, scores >= _LEAST):

@@ -63,7 +63,6 @@ class WindowMemo:
         Parameters
         ----------
         windows : sequence of sequence of int
-            At least one.
         """
         batches, found = self._batches, list[tuple[Floats, Looked]]()
         for window in windows:
@@ -72,7 +71,7 @@ class WindowMemo:
             if batch is None:
                 return None
             found.append(batch[key])
-        return np.array([logits for logits, _ in found]), [looked for _, looked in found]
+        return (np.array([logits for logits, _ in found]), [looked for _, looked in found]) if found else None
 
 
 def _key(window: Sequence[int]) -> bytes:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.explain.filters.table import explainer
 from guard.filters.encoder import EncoderFilter
-from guard.filters.slip_reading import SlipReader, usual_words
+from guard.filters.slip_reading import LogitsOf, SlipReader, usual_words
 from tests.guard.filters.tiny_bert import write_tiny_adapter, write_tiny_bert
 
 SLIPS = {"charged": ["stupid"], "categories": ["toxicity"]}
@@ -46,9 +48,52 @@ def test_reading_touches_words_alone(text: str) -> None:
     assert rest(SlipReader().read(text)) == rest(text)
 
 
-def test_readings_come_behind_the_texts() -> None:
-    assert SlipReader().readings(["a man", "an idoit"]) == (["a man", "an idoit", "an idiot"], [0, 1, 3])
-    assert SlipReader().readings([]) == ([], [])
+BOLD = SlipReader(["bitch", "hoe", "moron"], bold=["bitch", "hoe", "moron"], columns=[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("you pitch", "you bitch"),  # a known word, and far rarer
+        ("you bith", "you bitch"),  # "with" is nearer to what people mean
+        ("the Mormon", "the Mormon"),  # a name
+        ("a morom", "a moron"),
+        ("how home", "how home"),  # too many words are a slip away from three letters
+        ("an idoit", "an idiot"),
+        ("you bitch", "you bitch"),
+        ("", ""),
+    ],
+)
+def test_a_bold_reading_takes_the_harmful_word(text: str, read: str) -> None:
+    assert BOLD.boldly(text) == read
+
+
+def _logits(values: dict[str, float]) -> tuple[list[list[str]], LogitsOf]:
+    """A stand-in for a model: what it was asked, and log-odds by text in two columns."""
+    asked: list[list[str]] = []
+
+    def logits_of(texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        asked.append(list(texts))
+        return np.array([[values[text], -values[text]] for text in texts]).reshape(-1, 2)
+
+    return asked, logits_of
+
+
+def test_all_readings_count_for_the_columns_asked_for_and_the_bold_one_a_little() -> None:
+    values = {"a man": -5.0, "an idoit": -4.0, "an idiot": 2.0, "a pitch": -2.0, "a bitch": 6.0, "my pitch": -4.0}
+    asked, logits_of = _logits(values)
+    found = BOLD.combined(["a man", "an idoit", "a pitch", "my pitch"], logits_of)
+    assert found[:, 0] == pytest.approx([-5.0, 2.0, 0.2, -4.0])  # by 2.2 at most, and only where it was suspect
+    assert found[:, 1] == pytest.approx([5.0, 4.0, 2.0, 4.0])
+    assert asked == [["a man", "an idoit", "a pitch", "my pitch", "an idiot"], ["a bitch"]]
+    assert BOLD.combined([], logits_of).shape == (0, 2)
+
+
+def test_edits_are_those_of_the_readings_that_were_taken() -> None:
+    _, logits_of = _logits({"a pitch": -2.0, "my pitch": -4.0, "an idoit": -2.0, "an idiot": 3.0})
+    assert BOLD.edits("a pitch", logits_of) == [[(2, 7, "bitch")]]
+    assert BOLD.edits("my pitch", logits_of) == []
+    assert BOLD.edits("an idoit", logits_of) == [[(3, 8, "idiot")]]
 
 
 def test_of_several_words_a_charged_one_comes_first_unless_it_is_far_rarer() -> None:

@@ -43,6 +43,9 @@ def main(context: click.Context) -> None:
     if context.invoked_subcommand not in ("finetune", "harden"):
         # AMX tiles round a bfloat16 sum by the number of rows: fine for training, but no figure may depend on it.
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
+    if context.invoked_subcommand == "finetune":
+        # Batches come in many shapes, and oneDNN keeps what it compiled for 1,024 of them: gigabytes.
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "200")
 
 
 for command in (assets, attack, audit, calibrate, compare, explain, finetune, generate, harden, import_log, plan):

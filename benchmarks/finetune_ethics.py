@@ -158,7 +158,7 @@ def finish(options, lab: Lab, ethics, models, data, searched, *, spent) -> None:
     record = {
         "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
-        "settings": {name: str(value) for name, value in vars(options).items()},
+        "settings": {name: getattr(value, "name", str(value)) for name, value in vars(options).items()},
         "rows": {"learnt": len(lab.train), "flagged": flagged, "digest": data.digest()},
         "sampled": {"n": len(sampled), "unwanted": sum(score >= ethics.threshold for score in sampled)},
         **record_of(found, sides, lab.judges, ethics),

@@ -113,17 +113,16 @@ class SlipReader:
 
     def edits(self, text: str, logits_of: LogitsOf) -> list[list[Edit]]:
         """Return the edits of a canonical text that its other readings make, for the one text that is explained."""
-        found = [self._edits(text, lambda word: self._known(word.lower()))]
-        read = logits_of([text, self.read(text)])
-        if self._suspects(read.max(axis=0, keepdims=True)):
-            found.append(self._edits(text, self._at_worst))
-        return [edits for at, edits in enumerate(found) if edits and edits not in found[:at]]
+        usual = self._edits(text, lambda word: self._known(word.lower()))
+        found = [usual] if usual else []
+        worst = self._edits(text, self._at_worst) if self._bold else []
+        if worst and worst != usual and self._suspects(logits_of([text, self.read(text)]).max(axis=0, keepdims=True)):
+            found.append(worst)
+        return found
 
     def _suspects(self, logits: Logits) -> list[int]:
         """Return the rows of which the bold reading is taken."""
-        if not self._bold:
-            return []
-        return [row for row, one in enumerate(logits[:, self._columns]) if (one >= _SUSPECT).any()]
+        return [row for row, one in enumerate(logits[:, self._columns]) if self._bold and (one >= _SUSPECT).any()]
 
     def _edits(self, text: str, meaning: Callable[[str], str | None]) -> list[Edit]:
         meant = ((word, meaning(word[0])) for word in _WORD.finditer(text))

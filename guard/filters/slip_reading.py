@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,12 +22,12 @@ LogitsOf = Callable[[Sequence[str]], Logits]
 """From texts to log-odds, shape (n_texts, k)."""
 
 _WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?")
-_SHORTEST, _LONGEST = 3, 15
+_SHORTEST, _LONGEST, _USUAL = 3, 15, 12_000
 _SHORTEST_BOLD = 4  # too many words are a slip away from one of three letters
 _FARTHER = 1.2  # nats: three times rarer
 _COMMONER = 2.0  # nats: seven times more frequent
-_SUSPECT = -3.0  # log-odds: a score of 0.05
-_MOST_RAISED = 2.2  # log-odds: from a score of 0.14 to one of 0.6
+_SUSPECT = -1.5  # log-odds: a score of 0.18
+_MOST_RAISED = 1.2  # log-odds: from a score of 0.31 to one of 0.6
 
 
 class SlipReader:
@@ -49,8 +50,8 @@ class SlipReader:
     Word recognition in front of a classifier: Pruthi et al. 2019, "Combating Adversarial Misspellings with Robust Word
     Recognition", section 4, by a dictionary in place of a trained recogniser; to the most frequent word a slip away:
     Jones et al. 2020, "Robust Encodings", section 4. It is read beside the text, not in its place, since names and
-    words of other languages are not known either. The bold reading is only taken of texts that score 0.05 or more, and
-    raises by 2.2 of log-odds at most: what is harmless in every other word stays so.
+    words of other languages are not known either. The bold reading is only taken of texts that score 0.18 or more, and
+    raises by 1.2 of log-odds at most: what is harmless in every other word stays so.
 
     Examples
     --------
@@ -176,7 +177,7 @@ def _near(word: str) -> frozenset[str]:
 @functools.cache
 def usual_words() -> tuple[str, ...]:
     """Return the words that slips are read as, most frequent first."""
-    usual = dict.fromkeys([*words.costs(), *sorted(words.swears())])
+    usual = dict.fromkeys([*itertools.islice(words.costs(), _USUAL), *sorted(words.swears())])
     return tuple(word for word in usual if _SHORTEST <= len(word) <= _LONGEST)
 
 

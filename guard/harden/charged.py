@@ -13,7 +13,7 @@ LEAST, BOLD = 0.5, 0.8
 
 
 def charged_words(filter_: Filter[str], category: str, *, least: float = LEAST) -> list[str]:
-    """Score some 24,000 words one by one and return those that reach a score, in the order of the alphabet.
+    """Score some 12,000 words one by one and return those that reach a score, in the order of the alphabet.
 
     Parameters
     ----------

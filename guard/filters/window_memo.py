@@ -26,7 +26,8 @@ class WindowMemo:
     -----
     128 windows of each of the last 8 batches: some 5 MB at 128 tokens and 5 categories, where there are so many. A
     window that is not here any more is read again, with the same result. Any number of threads may use one memo:
-    batches are never changed, and a new one comes in by a single assignment. Two at the same moment may lose one.
+    batches are never changed, and a new one comes in by a single assignment. Two at the same moment may lose one. The
+    token ids of a text stay in memory until others push them out.
 
     Examples
     --------

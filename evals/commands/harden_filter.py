@@ -41,7 +41,7 @@ _SHARE = click.FloatRange(0, 1, max_open=True)
     show_default=True,
     help="random, a2t, freelb, smart, virtual, recipe:ATTACK or none. Repeat for several.",
 )
-@click.option("--slips/--no-slips", default=True, show_default=True, help="Read text with slips in two spellings.")
+@click.option("--slips/--no-slips", default=True, show_default=True, help="Read text with slips as it is meant too.")
 @click.option("--unlabelled", type=_PATH, help="Texts without labels for virtual; same column.")
 @click.option(
     "--attack",

@@ -188,11 +188,9 @@ class EncoderFilter:
             Something other than text was given, or the forward pass failed.
         """
         try:
-            texts = [encoder_text(item, emoji_names=self._emoji_names).text for item in items]
-            logits = self._logits(texts, self._plain)
+            return _scores(self._logits([self._form(item).text for item in items], self._plain))
         except Exception as error:
             raise FilterError(f"filter {self._name}: cannot score {len(items)} items ({error})") from error
-        return _scores(logits)
 
     def widened(self) -> EncoderFilter:
         """Return a filter of the same weights that computes in float32: itself, where it does so or finer already."""
@@ -264,8 +262,7 @@ class EncoderFilter:
 
     def token_windows(self, items: Sequence[str]) -> list[TokenWindow]:
         """Return the windows that :meth:`score_batch` reads, in the order of the texts, with offsets into these."""
-        forms = (encoder_text(item, emoji_names=self._emoji_names) for item in items)
-        return [window for owner, form in enumerate(forms) for window in self._cut(owner, form)]
+        return [window for owner, item in enumerate(items) for window in self._cut(owner, self._form(item))]
 
     def explained_windows(self, items: Sequence[str], column: int) -> list[TokenWindow]:
         """Return :meth:`token_windows`, and those of the other reading of a text where it counts for the category."""
@@ -273,13 +270,17 @@ class EncoderFilter:
         return [
             window
             for owner, item in enumerate(items)
-            for form in self._readings(item)[: None if counts else 1]
+            for form in (self._readings(item) if counts else [self._form(item)])
             for window in self._cut(owner, form)
         ]
 
+    def _form(self, item: str) -> Canonical:
+        """Return what the tokenizer is given."""
+        return encoder_text(item, emoji_names=self._emoji_names)
+
     def _readings(self, item: str) -> list[Canonical]:
         """Return what the tokenizer is given, and its other readings where there are any."""
-        form = encoder_text(item, emoji_names=self._emoji_names)
+        form = self._form(item)
         others = self._slips.edits(form.text, self._recalled) if self._slips else []
         return [form, *(edited(form, edits) for edits in others)]
 
@@ -339,8 +340,7 @@ class EncoderFilter:
         every token's state has come in over that of a mask. At the text itself a score near 1 hardly answers to any
         word (saturation: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks", section 2.1). A word is
         strong by its way from the mask times the gradient, and by how much the category's pooling attends to it; which
-        are returned: :func:`guard.filters.attribution.evident_spans`. It costs a pass of the encoder, half a pass back
-        for each category, and a scoring unless the text was just scored. What it finds: ``docs/design/explain.md``.
+        are returned: :func:`guard.filters.attribution.evident_spans`. A text that was just scored is not scored again.
         """
         try:
             forms = self._readings(text)
@@ -351,18 +351,19 @@ class EncoderFilter:
                 for start in window_starts(len(encoding.ids), size=self._window, stride=self._stride)
             ]
             texts = [form.text for form in forms]
-            scores = _scores(self._logits(texts[:1], self._recalled))[0]
             windows, owners = self._windows(texts)
             logits, looked = self._memo.find(windows) or self._read(windows)
+            known = dict(zip(texts, highest(logits, owners, len(texts)), strict=True))
+            scores = _scores(self._logits(texts[:1], lambda some: np.array([known[one] for one in some])))[0]
             if self._slips:  # other readings count for some categories only
                 logits[np.ix_(np.array(owners) > 0, ~np.isin(range(logits.shape[1]), self._slips.columns))] = -np.inf
             spans: set[Span] = set()
             for at, columns in deciding_windows(logits, scores >= _LEAST):
                 form, offsets = layout[at]
-                slopes = self.state_slopes(windows[at], columns) if offsets else []
-                for column, one in zip(columns if offsets else [], slopes, strict=True):
+                found = zip(columns, self.state_slopes(windows[at], columns), strict=True)
+                for column, slopes in found if offsets else ():
                     attended = looked[at][1 : 1 + len(offsets), column].astype(np.float64)
-                    for (start, end), worth in evident_spans(form.text, offsets, one, attended):
+                    for (start, end), worth in evident_spans(form.text, offsets, slopes, attended):
                         place, score = form.span(start, end), float(scores[column])
                         spans.add(Span(*place, self._categories[column], score, value=worth, method="state-gradient"))
         except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from guard.offsets import Edit
 from guard.views import words
-from guard.views.word_index import WordIndex
+from guard.views.one_slip import SlipIndex
 
 __all__ = ["LogitsOf", "SlipReader", "highest", "usual_words"]
 
@@ -167,11 +167,9 @@ def highest(logits: Logits, owners: Sequence[int], n: int) -> Logits:
     return found
 
 
-def _near(word: str) -> frozenset[str]:
+def _near(word: str) -> set[str]:
     """Return the usual words that are a slip away from a word, or it."""
-    if not _SHORTEST <= len(word) <= _LONGEST:
-        return frozenset()
-    return frozenset(known for known in _by_deletion().get(word, *_shortened(word)) if _one_slip(word, known))
+    return _usual_index().near(word) if _SHORTEST <= len(word) <= _LONGEST else set()
 
 
 @functools.cache
@@ -182,21 +180,5 @@ def usual_words() -> tuple[str, ...]:
 
 
 @functools.cache
-def _by_deletion() -> WordIndex:
-    """Return the usual words by themselves with at most one letter left out (the index of SymSpell, Garbe 2012)."""
-    return WordIndex(usual_words(), lambda word: {word, *_shortened(word)})
-
-
-def _shortened(word: str) -> Iterator[str]:
-    return (word[:place] + word[place + 1 :] for place in range(len(word)))
-
-
-def _one_slip(a: str, b: str) -> bool:
-    """Whether two words are one insertion, deletion, exchange or swap of neighbours apart."""
-    if len(a) > len(b):
-        a, b = b, a
-    start = next((at for at, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), len(a))
-    if len(a) < len(b):
-        return a[start:] == b[start + 1 :]
-    swapped = a[start : start + 2] == b[start : start + 2][::-1] and a[start + 2 :] == b[start + 2 :]
-    return swapped or a[start + 1 :] == b[start + 1 :]
+def _usual_index() -> SlipIndex:
+    return SlipIndex(usual_words())

@@ -8,10 +8,11 @@ import itertools
 import math
 import re
 import string
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import TypeVar
 
+from guard.views.one_slip import SlipIndex
 from guard.views.word_index import WordIndex
 
 __all__ = [
@@ -180,52 +181,27 @@ def masked(pattern: str) -> str | None:
 
 
 @functools.cache
-def _by_deletion() -> WordIndex:
+def _mendable() -> SlipIndex:
     usual = itertools.islice(costs(), _MOST_MENDED)
-    words = [word for word in {*usual, *swears()} if _LEAST_MENDED <= len(word) <= _LONGEST_MENDED]
-    return WordIndex(words, lambda word: {word, *_shortened(word)})
+    return SlipIndex(word for word in {*usual, *swears()} if _LEAST_MENDED <= len(word) <= _LONGEST_MENDED)
 
 
 @functools.lru_cache(maxsize=1 << 14)
 def mended(word: str) -> str | None:
-    """Return the most frequent known word within one slip: a letter dropped, added, exchanged, or two swapped.
-
-    The index of deletions is that of SymSpell (Garbe 2012).
-    """
-    if not _LEAST_MENDED <= len(word) <= _LONGEST_MENDED + 1:
-        return None
-    candidates = set(_by_deletion().get(word, *_shortened(word)))
-    return best(known for known in candidates if _one_slip(word, known))
+    """Return the most frequent known word within one slip: a letter dropped, added, exchanged, or two swapped."""
+    return best(_mendable().near(word)) if _LEAST_MENDED <= len(word) <= _LONGEST_MENDED + 1 else None
 
 
 @functools.cache
-def _swears_by_deletion() -> Mapping[str, tuple[str, ...]]:
-    found = [word for word in swears() if _LEAST_NEAR <= len(word) <= _LONGEST_MENDED and cost(word) < _RARE]
-    return _grouped((shorter, word) for word in found for shorter in {word, *_shortened(word)})
+def _usual_swears() -> SlipIndex:
+    return SlipIndex(word for word in swears() if _LEAST_NEAR <= len(word) <= _LONGEST_MENDED and cost(word) < _RARE)
 
 
 def near_swear(word: str) -> str | None:
     """Return the swear word within one slip inside the word; names such as Fuchs have the slip at an end."""
     if not _LEAST_NEAR <= len(word) <= _LONGEST_MENDED + 1:
         return None
-    index = _swears_by_deletion()
-    near = {known for key in (word, *_shortened(word)) for known in index.get(key, ())}
-    return best(known for known in near if _one_slip(word, known) and word[0] == known[0] and word[-1] == known[-1])
-
-
-def _shortened(word: str) -> Iterator[str]:
-    return (word[:place] + word[place + 1 :] for place in range(len(word)))
-
-
-def _one_slip(a: str, b: str) -> bool:
-    """Whether two words are one insertion, deletion, exchange or swap of neighbours apart."""
-    if len(a) > len(b):
-        a, b = b, a
-    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), len(a))
-    if len(a) < len(b):
-        return a[start:] == b[start + 1 :]
-    swapped = a[start : start + 2] == b[start : start + 2][::-1] and a[start + 2 :] == b[start + 2 :]
-    return swapped or a[start + 1 :] == b[start + 1 :]
+    return best(known for known in _usual_swears().near(word) if (word[0], word[-1]) == (known[0], known[-1]))
 
 
 def _grouped(pairs: Iterable[tuple[K, str]]) -> Mapping[K, tuple[str, ...]]:

@@ -36,9 +36,10 @@ def gradient_on_path(
     :func:`integrated_gradients` by a single point. Nothing promises that the values sum to anything.
     """
     windows = model.windows(texts, unit)
-    _, slopes = model.slopes(windows, [_row(window, at, point) for at, window in enumerate(windows)])
-    method = "gradient-x-input" if point == 1 else "path-gradient"
-    return _by_one_gradient(model, windows, category, method, slopes)
+    numbers, slopes = model.slopes(windows, [_row(window, at, point) for at, window in enumerate(windows)])
+    if point == 1:
+        return _by_one_gradient(model, windows, category, "gradient-x-input", slopes, numbers)
+    return _by_one_gradient(model, windows, category, "path-gradient", slopes)
 
 
 def gradient_on_states(
@@ -58,10 +59,18 @@ def gradient_on_states(
 
 
 def _by_one_gradient(
-    model: EmbeddedModel, windows: Sequence[Window], category: str, method: str, slopes: Sequence[Values]
+    model: EmbeddedModel,
+    windows: Sequence[Window],
+    category: str,
+    method: str,
+    slopes: Sequence[Values],
+    numbers: Values | None = None,
 ) -> list[Attribution]:
     """Put the values of tokens beside the log-odds of nothing and of the text, which they need not add up to."""
-    ends = model.values(windows, [_row(one, at, share) for at, one in enumerate(windows) for share in (0.0, 1.0)])
+    baselines = model.values(windows, [_row(window, at, 0.0) for at, window in enumerate(windows)])
+    n_scored = 3 if numbers is None else 2
+    if numbers is None:  # the gradient was taken elsewhere than at the text
+        numbers = model.values(windows, [_row(window, at, 1.0) for at, window in enumerate(windows)])
     return [
         Attribution(
             window.text,
@@ -69,11 +78,11 @@ def _by_one_gradient(
             method,
             window.parts.ranges,
             window.parts.sums(slope),
-            number=float(ends[2 * at + 1]),
-            baseline=float(ends[2 * at]),
-            n_scored=3,
+            number=float(number),
+            baseline=float(baseline),
+            n_scored=n_scored,
         )
-        for at, (window, slope) in enumerate(zip(windows, slopes, strict=True))
+        for window, slope, number, baseline in zip(windows, slopes, numbers, baselines, strict=True)
     ]
 
 

@@ -295,7 +295,8 @@ def test_an_audit_of_a_dead_endpoint_keeps_its_journal_and_goes_on(server: Endpo
         server.scripts = {}
         records = _audit(generator, task, tmp_path)
     assert [output for _, output, _ in records] == [f"{p} / {5 + k}" for k, p in enumerate(task.prompts)]
-    assert len(server.asked) - n_asked == 40 - 8
+    # As a set: a request that was given up on while it was on its way may reach the server after the count.
+    assert {body["messages"][-1]["content"] for body in server.asked[n_asked:]} == set(late)
 
 
 @pytest.mark.parametrize(

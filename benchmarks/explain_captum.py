@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
+import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -442,7 +443,13 @@ def main() -> None:
     for key, value in report.items():
         print(f"{key}: {value}")
     if not options.dry_run:
-        keep(report, RESULTS)
+        keep({**_others(report), **report}, RESULTS)
+
+
+def _others(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the kept figures, where they are of the same filter: parts that were not run stay."""
+    kept: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    return kept if all(kept.get(name) == report[name] for name in ("filter", "threads")) else {}
 
 
 if __name__ == "__main__":

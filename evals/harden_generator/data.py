@@ -61,7 +61,7 @@ class Sizes:
     """
 
     taught_goals: int = 700
-    taught_harmless: int = 300
+    taught_harmless: int = 900
     checked_harmless: int = 100
     goals: int = 60
     adaptive_goals: int = 60

@@ -43,7 +43,7 @@ __all__ = ["HardenRequest", "harden"]
 
 Told = Callable[[str, int, int], None]
 
-_VALIDATED = 10  # one in so many of what is kept is looked at and not learnt
+_VALIDATED = 24  # one in so many of what is kept is looked at and not learnt
 _LEAST_MINUTES = 0.5
 _TRIES, _REFUSAL_TOKENS = 5, 14
 _TIMED_PROMPTS, _TIMED_TOKENS, _TIMED_ROUNDS = 8, 16, 5
@@ -69,6 +69,8 @@ class HardenRequest:
         Settings of the parts.
     leash, unlikelihood, preference : float
         Weights of the terms beside the likelihood of refusals; 0 leaves one out.
+    leash_front : float
+        Share of the leash's weight on the first tokens of an answer, in [0, 1].
     """
 
     model: str
@@ -86,6 +88,7 @@ class HardenRequest:
     rounds: RoundSettings = field(default_factory=RoundSettings)
     limits: Limits = field(default_factory=Limits)
     leash: float = 2.0
+    leash_front: float = 0.5
     unlikelihood: float = 0.1
     preference: float = 0.0
 
@@ -96,7 +99,11 @@ class HardenRequest:
     @property
     def terms(self) -> tuple[Term, ...]:
         """The objective, term by term."""
-        every = (Leash(self.leash), Unlikelihood(self.unlikelihood), Preference(self.preference))
+        every = (
+            Leash(self.leash, front=self.leash_front),
+            Unlikelihood(self.unlikelihood),
+            Preference(self.preference),
+        )
         return (Likelihood(), *(term for term in every if term.weight > 0))
 
     def identity(self, source: ModelSource, data: HardeningData) -> str:

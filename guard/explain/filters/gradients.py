@@ -127,7 +127,7 @@ def integrated_gradients(
     -----
     Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks", equation 1; the gap is what is missing from
     their proposition 1 (completeness). Texts need very different numbers of steps. All begin with nine; those that are
-    not there take the next two points of a nested rule, in batches with the others that are still open. No gradient is
+    not there take the next of a nested rule, in batches with the others that are still open. No gradient is
     computed twice, and since the ends of the line are points too, the gap costs nothing.
 
     Raises

@@ -24,6 +24,10 @@ __all__ = [
 ]
 
 
+_FRONT = 4
+"""Tokens in which an answer becomes an answer or a refusal."""
+
+
 class Term(Protocol):
     """One part of an objective.
 
@@ -98,6 +102,12 @@ class Likelihood:
 class Leash:
     """Kullback-Leibler divergence of the original's next-token distribution from the model's, in nats a token.
 
+    Parameters
+    ----------
+    front : float
+        Share of the weight that the first four tokens of an answer have together, in [0, 1]; the rest is the same for
+        all of its tokens. Whether a request is answered or refused is decided there. Plain text has no such place.
+
     Notes
     -----
     ``sum_v p0(v) (log p0(v) - log p(v))``: the direction of distillation (Hinton et al. 2015, arXiv 1503.02531, section
@@ -108,13 +118,18 @@ class Leash:
     kinds: tuple[Kind, ...] = ("keep", "text")
     name: str = "leash"
     needs_reference: bool = True
+    front: float = 0.0
 
     def losses(self, logits: Tensor, batch: TokenBatch, reference: Tensor | None) -> Tensor:
         """Return the mean divergence over the tokens of each answer; 0 where nothing was learnt yet."""
         assert reference is not None
         original = reference.log_softmax(-1)
         divergence = (original.exp() * (original - logits.log_softmax(-1))).sum(-1)
-        return _mean(divergence, batch)
+        whole = _mean(divergence, batch)
+        if not self.front or batch.kind == "text":
+            return whole
+        first = batch.answered & (batch.answered.cumsum(-1) <= _FRONT)
+        return (1 - self.front) * whole + self.front * _mean(divergence, replace(batch, answered=first))
 
 
 @dataclass(frozen=True)

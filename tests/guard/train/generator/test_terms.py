@@ -53,6 +53,18 @@ def test_leash_is_the_divergence_of_the_original() -> None:
     assert losses.tolist() == pytest.approx([second / 2, 0.0], abs=1e-6)
 
 
+def test_leash_with_a_front_holds_the_first_four_tokens_of_an_answer() -> None:
+    apart = [[0.5, 0.5]] * 7
+    logits = _logits([[[0.5, 0.5], *apart[:5], [0.25, 0.75]], [[0.25, 0.75], *apart[:6]]])
+    answered = [[False, *[True] * 6], [True] * 7]  # of one answer its sixth token is off, of the other its first
+    original, batch = _logits([apart, apart]), _batch("keep", [[0] * 7] * 2, answered)
+    off = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
+    losses = Leash(front=0.5).losses(logits, batch, original)
+    assert losses.tolist() == pytest.approx([off / 6 / 2, (off / 7 + off / 4) / 2], rel=1e-5)
+    text = Leash(front=0.5).losses(logits, replace(batch, kind="text"), original)
+    assert text.tolist() == pytest.approx([off / 6, off / 7], rel=1e-5)
+
+
 def test_preference_compares_the_gain_of_both_answers() -> None:
     batch = _batch("prefer", LABELS, ANSWERED)
     even = _logits([[[0.5, 0.5], [0.5, 0.5]], [[0.5, 0.5], [0.5, 0.5]]])

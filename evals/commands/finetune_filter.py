@@ -60,12 +60,15 @@ def filter_(as_json: bool, **options: Any) -> None:
         with bars.busy("preparing"):
             from evals.attacking.files import write_texts
             from evals.finetune_filter.finetuning import finetune_filter
+            from evals.finetune_filter.page import page_of
             from evals.finetune_filter.report import to_card, to_json
+            from evals.report.finetuned_html import finetuned_html
 
             request = _request(options)
         result = finetune_filter(request, progress=bars.show)
         document = to_json(result)
-        write_texts(request.out, {"finetune.json": document, "MODEL_CARD.md": to_card(result)})
+        files = {"finetune.json": document, "MODEL_CARD.md": to_card(result)}
+        write_texts(request.out, files | {"report.html": finetuned_html(page_of(result))})
     if as_json:
         click.echo(document, nl=False)
     else:

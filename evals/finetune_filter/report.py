@@ -12,7 +12,17 @@ from evals.curves import Share
 from evals.finetune_filter.finetuning import FinetuneResult
 from evals.harden_filter.figures import Change, Side
 
-__all__ = ["SCHEMA", "head_and_rows", "pseudo_sentence", "short_head_and_rows", "to_card", "to_dict", "to_json"]
+__all__ = [
+    "SCHEMA",
+    "head_and_rows",
+    "pseudo_sentence",
+    "share_in_words",
+    "short_head_and_rows",
+    "to_card",
+    "to_dict",
+    "to_json",
+    "training_sentence",
+]
 
 SCHEMA = "assay.finetune-filter/1"
 """Name and version of the document."""
@@ -81,9 +91,8 @@ def pseudo_sentence(result: FinetuneResult) -> str:
     if found is None:
         return ""
     asked, least = result.request.training.pseudo.precision, result.request.training.pseudo.least
-    estimate = (
-        f"{_share(found.accepted)} of the unlabelled rows accepted, {_share(found.estimated)} of them estimated right"
-    )
+    accepted, right = share_in_words(found.accepted), share_in_words(found.estimated)
+    estimate = f"{accepted} of the unlabelled rows accepted, {right} of them estimated right"
     if found.n_used:
         return f"Pseudo-labels learnt from in {found.n_used} of {found.n_rounds} rounds: {estimate} (asked: {asked:g})."
     harmful = found.estimated_harmful
@@ -94,7 +103,8 @@ def pseudo_sentence(result: FinetuneResult) -> str:
     return f"Pseudo-labels refused, trained on labels alone: {estimate} ({why})."
 
 
-def _share(share: Share) -> str:
+def share_in_words(share: Share) -> str:
+    """Write a share with its interval and counts."""
     if share.value is None:
         return f"no data ({share.hits} of {share.trials})"
     low, high = share.interval
@@ -128,7 +138,7 @@ def _lines(result: FinetuneResult) -> Iterator[str]:
     yield ""
     yield f"`{result.name}`, fine-tuned by `assay finetune filter` from {start}. Use it as `--filter encoder:FOLDER`."
     yield ""
-    yield _training_sentence(result)
+    yield training_sentence(result)
     yield ""
     yield from _table(*head_rows)
     yield ""
@@ -152,7 +162,8 @@ def _lines(result: FinetuneResult) -> Iterator[str]:
     )
 
 
-def _training_sentence(result: FinetuneResult) -> str:
+def training_sentence(result: FinetuneResult) -> str:
+    """Say what was trained, for how long, and what ended it."""
     done, settings = result.trained, result.request.training
     layers = (
         "the head alone" if not settings.upper else f"the head and the updates of the upper {settings.upper} layers"
@@ -178,10 +189,10 @@ def _pseudo_lines(result: FinetuneResult) -> Iterator[str]:
         yield "## Pseudo-labels"
         yield ""
         yield (
-            f"{pseudo_sentence(result)} Of those labelled as the category: {_share(result.pseudo.estimated_harmful)}."
-            f" Least confidence: {low:.3f} that it does not apply, {high:.3f} that it does. Estimated on validation"
-            " rows, each half with a calibration of the other; they also choose the state that is kept, so the estimate"
-            " is a little kind."
+            f"{pseudo_sentence(result)} Of those labelled as the category:"
+            f" {share_in_words(result.pseudo.estimated_harmful)}. Least confidence: {low:.3f} that it does not apply,"
+            f" {high:.3f} that it does. Estimated on validation rows, each half with a calibration of the other; they"
+            " also choose the state that is kept, so the estimate is a little kind."
         )
         yield ""
 

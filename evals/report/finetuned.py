@@ -51,7 +51,8 @@ class Finetuned:
     Parameters
     ----------
     title : str
-    outcome : Outcome
+    outcome : Outcome or None
+        None where there is no limit to hold.
     sentence : str
     figures, check : sequence of sequence of str
         Tables, their heads first.
@@ -59,10 +60,14 @@ class Finetuned:
     samples : sequence of Shown
     notes : sequence of str
     facts : sequence of (str, str)
+    before : str
+        Title of the table of figures.
+    numbers : str
+        File beside the page with the numbers of the curves.
     """
 
     title: str
-    outcome: Outcome
+    outcome: Outcome | None
     sentence: str
     figures: Sequence[Sequence[str]]
     check: Sequence[Sequence[str]]
@@ -70,13 +75,21 @@ class Finetuned:
     samples: Sequence[Shown] = ()
     notes: Sequence[str] = ()
     facts: Sequence[tuple[str, str]] = ()
+    before: str = "Before and after"
+    numbers: str = "curves.csv"
+
+    @property
+    def trained(self) -> bool:
+        """Whether a curve of training is drawn."""
+        return any(course.train for course in self.courses)
 
 
 def finetuned_markdown(page: Finetuned) -> str:
     """Return the page as Markdown, the curves left to the CSV file beside it."""
-    parts = [f"# {prose(page.title)}", "", f"**{OUTCOMES[page.outcome].word}.** {prose(page.sentence)}", ""]
+    verdict = "" if page.outcome is None else f"**{OUTCOMES[page.outcome].word}.** "
+    parts = [f"# {prose(page.title)}", "", f"{verdict}{prose(page.sentence)}", ""]
     parts += [f"- {prose(note)}" for note in page.notes]
-    for title, table in (("Before and after", page.figures), ("The data", page.check)):
+    for title, table in ((page.before, page.figures), ("The data", page.check)):
         parts += ["", f"## {title}", "", *_table(table)]
     if page.samples:
         rows = [(one.prompt, one.reference, one.before, one.after) for one in page.samples]

@@ -71,7 +71,7 @@ def test_writes_a_filter_that_other_commands_load(
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert sorted(path.name for path in out.iterdir()) == [
-        "MODEL_CARD.md", "config.json", "encoder.safetensors", "finetune.json",
+        "MODEL_CARD.md", "config.json", "encoder.safetensors", "finetune.json", "report.html",
     ]  # fmt: skip
     assert json.loads((out / "finetune.json").read_text(encoding="utf-8")) == document
     assert document["filter"] == EncoderFilter.load(base=model[0], weights=out).name
@@ -81,6 +81,12 @@ def test_writes_a_filter_that_other_commands_load(
     assert all(change["interval"] and change["n_paired"] == 50 for change in figures.values())
     assert [one["category"] for one in document["other_categories"]] == ["toxicity", "refusal"]
     assert document["pseudo_labels"] is None
+    page = (out / "report.html").read_text(encoding="utf-8")
+    auroc = figures["n-gram/auroc"]
+    assert f"{auroc['before']['value']:.3f} and {auroc['after']['value']:.3f} ({auroc['difference']:+.3f}" in page
+    assert "<polyline" in page
+    assert document["digests"]["labelled"] in page
+    assert not any(text in page for text, _ in _texts(200, 0))
 
     plain, scored = tmp_path / "plain.csv", tmp_path / "scored.csv"
     plain.write_text("comment\nyou are stupid\n", encoding="utf-8")

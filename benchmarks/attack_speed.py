@@ -108,9 +108,9 @@ class TimedVictim:
         self.n_gradients += len(texts)
         return self._clock.run(lambda: self._victim.gradients(texts, labels, halfway_to=halfway_to))
 
-    def tokens(self, text: str) -> Any:
-        """Return the tokens of a text."""
-        return self._victim.tokens(text)
+    def tokens(self, texts: Sequence[str]) -> Any:
+        """Return the tokens of texts."""
+        return self._victim.tokens(texts)
 
     def embeddings(self) -> Any:
         """Return the word embeddings."""

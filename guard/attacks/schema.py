@@ -83,8 +83,8 @@ class TokenEncoding:
 class WhiteBox(Victim, Protocol):
     """A victim whose gradients can be had."""
 
-    def tokens(self, text: str) -> TokenEncoding:
-        """Return the tokens of a text, those that :meth:`gradients` has rows for."""
+    def tokens(self, texts: Sequence[str]) -> list[TokenEncoding]:
+        """Return the tokens of each text, those that :meth:`gradients` has rows for."""
 
     def gradients(
         self, texts: Sequence[str], labels: Sequence[int], *, halfway_to: int | None = None

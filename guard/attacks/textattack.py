@@ -174,13 +174,13 @@ def _wrapper_class() -> Any:
             """Return ids and the gradient of the predicted label's loss, as TextAttack's own wrappers do."""
             model = self._white_box()
             label = int(model.probabilities([text_input])[0].argmax())
-            ids = np.array([model.tokens(text_input).ids])
+            ids = np.array([model.tokens([text_input])[0].ids])
             return {"ids": ids, "gradient": model.gradients([text_input], [label])[0]}
 
         def _tokenize(self, inputs: Sequence[str]) -> list[list[str]]:
             model = self._white_box()
             names = getattr(model, "vocabulary", ())
-            return [[names[token] if names else str(token) for token in model.tokens(text).ids] for text in inputs]
+            return [[names[token] if names else str(token) for token in one.ids] for one in model.tokens(inputs)]
 
         def _white_box(self) -> WhiteBox:
             if not isinstance(self.model, WhiteBox):

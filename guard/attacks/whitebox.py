@@ -85,10 +85,13 @@ class WhiteBoxVictim:
         """Return the word embeddings, float32, shape (n_vocabulary, n_hidden)."""
         return np.asarray(self._model.word_embeddings.float().cpu().numpy(), dtype=np.float32)
 
-    def tokens(self, text: str) -> TokenEncoding:
-        """Return the tokens of a text, windows put together again, special tokens at both ends."""
-        layout = _Layout.of(self._model.token_windows([text]))
-        return TokenEncoding(tuple(layout.ids), tuple(layout.offsets))
+    def tokens(self, texts: Sequence[str]) -> list[TokenEncoding]:
+        """Return the tokens of each text, windows put together again, special tokens at both ends."""
+        windows: dict[int, list[TokenWindow]] = {}
+        for window in self._model.token_windows(texts):
+            windows.setdefault(window.owner, []).append(window)
+        layouts = [_Layout.of(windows[owner]) for owner in range(len(texts))]
+        return [TokenEncoding(tuple(layout.ids), tuple(layout.offsets)) for layout in layouts]
 
     def gradients(
         self, texts: Sequence[str], labels: Sequence[int], *, halfway_to: int | None = None

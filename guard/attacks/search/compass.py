@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from guard.attacks.schema import WhiteBox
+from guard.attacks.schema import TokenEncoding, WhiteBox
 from guard.attacks.search.ranking import word_tokens
 from guard.attacks.space import Searching, Space
 from guard.errors import ConfigError
@@ -45,7 +45,7 @@ class Compass:
 
     def __init__(self, space: Space, victim: WhiteBox, token: int, gradient: _Embeddings) -> None:
         self._text, self._victim, self._gradient = space.start.text, victim, gradient
-        self._encoding, self._table = victim.tokens(space.start.text.text), victim.embeddings()
+        (self._encoding,), self._table = victim.tokens([space.start.text.text]), victim.embeddings()
         self._unknown = self._table[token]
 
     @classmethod
@@ -81,12 +81,12 @@ class Compass:
         if not rows or len(replacements) < 2:
             return [*replacements]
         uphill = self._gradient[rows].mean(axis=0)
-        rises = [self._uphill(replacement, uphill) for replacement in replacements]
+        # By themselves: a word's tokens seldom depend on its neighbours, and the whole text takes ten times as long.
+        rises = [self._rise_by(encoding, uphill) for encoding in self._victim.tokens(replacements)]
         return [replacements[place] for place in np.argsort(-np.array(rises), kind="stable")]
 
-    def _uphill(self, replacement: str, uphill: _Embeddings) -> float:
-        # By itself: a word's tokens seldom depend on its neighbours, and the whole text takes ten times as long.
-        encoding = self._victim.tokens(replacement)
+    def _rise_by(self, encoding: TokenEncoding, uphill: _Embeddings) -> float:
+        """Return how far the mean token of a replacement lies uphill; nothing lies lowest."""
         ids = [token for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True) if end > start]
         return float(self._table[ids].mean(axis=0) @ uphill) if ids else -np.inf
 

@@ -90,7 +90,7 @@ def _gradient(space: Space, indices: list[int], _: str) -> Searching[tuple[_Impo
         )
     text = space.start.text
     (gradient,) = yield from space.gradients([text])
-    encoding = victim.tokens(text.text)
+    (encoding,) = victim.tokens([text.text])
     importance = np.zeros(len(indices))
     for place, index in enumerate(indices):
         rows = word_tokens(encoding, *text.span(index))

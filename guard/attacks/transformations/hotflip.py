@@ -99,7 +99,7 @@ class FlipTokens:
 
     def _flipped(self, ask: Ask, gradient: npt.NDArray[np.float32]) -> list[AttackedText]:
         """Return the best texts with one token exchanged."""
-        encoding = self._victim.tokens(ask.text.text)
+        (encoding,) = self._victim.tokens([ask.text.text])
         word_of = _word_rows(ask, encoding)
         texts: dict[str, AttackedText] = {}
         for flip in self._ranked(encoding, gradient, [*word_of]):

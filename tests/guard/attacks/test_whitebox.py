@@ -121,7 +121,7 @@ def test_gradients_do_not_depend_on_the_batch(folders: tuple[Path, Path]) -> Non
 def test_gradient_of_a_long_text_lies_in_its_highest_window(folders: tuple[Path, Path]) -> None:
     filter_ = encoder(folders)
     white = victim(filter_)
-    gradient, tokens = white.gradients([TEXTS[3]], [1])[0], white.tokens(TEXTS[3])
+    gradient, tokens = white.gradients([TEXTS[3]], [1])[0], white.tokens([TEXTS[3]])[0]
     windows = filter_.token_windows([TEXTS[3]])
     batches = padded_rows(filter_.word_embeddings, windows, token_budget=1)
     scores = [filter_.logits_of(words, mask)[0, 0].item() for _, words, mask in batches]
@@ -135,7 +135,9 @@ def test_gradient_of_a_long_text_lies_in_its_highest_window(folders: tuple[Path,
 def test_tokens_point_at_their_words(folders: tuple[Path, Path]) -> None:
     white = victim(encoder(folders))
     text = "You  are ＳＴＵＰＩＤ"
-    tokens = white.tokens(text)
+    tokens, again, none = white.tokens([text, text, ""])
+    assert tokens == again
+    assert len(none.ids) == 2
     assert [text[start:end] for start, end in tokens.offsets[1:-1]] == ["You", "are", "ＳＴＵＰＩＤ"]
     assert [white.vocabulary[token] for token in tokens.ids] == ["[CLS]", "you", "are", "stupid", "[SEP]"]
 

@@ -38,8 +38,10 @@ class WordVictim:
         bad = 1 / (1 + np.exp(-np.array(sums, dtype=np.float64)))
         return np.stack([1 - bad, bad], axis=1)
 
-    def tokens(self, text: str) -> TokenEncoding:
-        attacked = AttackedText.of(text)
+    def tokens(self, texts: Sequence[str]) -> list[TokenEncoding]:
+        return [self._encoding(AttackedText.of(text)) for text in texts]
+
+    def _encoding(self, attacked: AttackedText) -> TokenEncoding:
         ids = [self._id(word) for word in attacked.words]
         spans = [attacked.span(i) for i in range(attacked.n_words)]
         return TokenEncoding((0, *ids, 0), ((0, 0), *spans, (0, 0)))

@@ -56,7 +56,7 @@ def test_candidates_are_the_highest_expected_rises(victim: Counting) -> None:
     """Against every flip of every whole word, one at a time."""
     text = "you hate the weather"
     (candidates,) = FlipTokens(victim, top=5).propose([ask(text)])
-    gradient, tokens, table = victim.gradients([text], [1])[0], victim.tokens(text), victim.embeddings()
+    gradient, tokens, table = victim.gradients([text], [1])[0], victim.tokens([text])[0], victim.embeddings()
     rises = {}
     for place, word in enumerate(text.split()):
         for token, name in enumerate(victim.vocabulary):

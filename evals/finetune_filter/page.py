@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from evals.finetune_filter.finetuning import FinetuneResult
-from evals.finetune_filter.report import head_and_rows, pseudo_sentence, share_in_words, to_dict, training_sentence
+from evals.finetune_filter.report import (
+    data_head_and_rows,
+    head_and_rows,
+    pseudo_sentence,
+    share_in_words,
+    training_sentence,
+)
 from evals.report.finetuned import Course, Finetuned
 
 __all__ = ["page_of"]
@@ -14,13 +20,13 @@ __all__ = ["page_of"]
 def page_of(result: FinetuneResult) -> Finetuned:
     """Return what the report of a fine-tuned filter shows; no text of a row is in it."""
     head, rows = head_and_rows(result)
-    request = result.request
+    data_head, data_rows = data_head_and_rows(result)
     return Finetuned(
-        f"Filter with the category {request.category}",
+        f"Filter with the category {result.request.category}",
         None,
         _found(result),
         [head, *rows],
-        [["rows", "n", "where it applies"], *_data_rows(result)],
+        [data_head, *data_rows, ["left out", result.rows.counts.sentence() or "nothing", ""]],
         [_course(result)],
         notes=[*_notes(result)],
         facts=[*_facts(result)],
@@ -55,13 +61,6 @@ def _notes(result: FinetuneResult) -> Iterator[str]:
             f"{one.category}: its score moved by {one.mean_change:.4f} on average, {one.largest_change:.4f} at most, on"
             f" {one.n:,} rows."
         )
-
-
-def _data_rows(result: FinetuneResult) -> list[list[str]]:
-    parts = to_dict(result)["rows"].items()
-    rows = [[name, f"{part['n']:,}", f"{part['applies']:,}" if "applies" in part else ""] for name, part in parts]
-    left = result.rows.counts.sentence()
-    return [*rows, ["left out", left or "nothing", ""]]
 
 
 def _course(result: FinetuneResult) -> Course:

@@ -14,6 +14,7 @@ from evals.harden_filter.figures import Change, Side
 
 __all__ = [
     "SCHEMA",
+    "data_head_and_rows",
     "head_and_rows",
     "pseudo_sentence",
     "share_in_words",
@@ -206,10 +207,14 @@ def _drift_lines(result: FinetuneResult) -> Iterator[str]:
         yield ""
 
 
+def data_head_and_rows(result: FinetuneResult) -> tuple[list[str], list[list[str]]]:
+    """Return the table of how many rows each part has."""
+    rows = [[name, str(part["n"]), str(part.get("applies", ""))] for name, part in to_dict(result)["rows"].items()]
+    return ["rows", "n", "where it applies"], rows
+
+
 def _data_lines(result: FinetuneResult) -> Iterator[str]:
-    document = to_dict(result)
-    rows = [[name, str(part["n"]), str(part.get("applies", ""))] for name, part in document["rows"].items()]
-    yield from _table(["rows", "n", "where it applies"], rows)
+    yield from _table(*data_head_and_rows(result))
     yield ""
     left = result.rows.counts.sentence()
     yield f"{left[:1].upper()}{left[1:]}." if left else "Nothing was left out."

@@ -30,8 +30,6 @@ __all__ = ["ClassifierVictim"]
 
 _TOKEN_BUDGET = 4096
 _WIDTH_STEP = 4
-_FEW = 16
-"""So many texts are read faster one by one than by waking the tokenizer's threads."""
 
 
 class ClassifierVictim:
@@ -131,8 +129,6 @@ class ClassifierVictim:
     def _encodings(self, texts: Sequence[str]) -> list[Any]:
         # A lone surrogate is no text to the tokenizer.
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
-        if len(clean) <= _FEW:
-            return [self._tokenizer.encode(text, add_special_tokens=False) for text in clean]
         found: list[Any] = self._tokenizer.encode_batch(clean, add_special_tokens=False)
         return found
 

@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=40.0)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--goals", type=int, default=60)
     parser.add_argument("--benign", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)

@@ -23,7 +23,7 @@ __all__ = ["generator"]
     "--goals", type=click.Path(path_type=Path), help="Harmful requests to train on. Default: AdvBench and ours."
 )
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=40.0, show_default=True, help="In all.")
-@click.option("--steps", type=POSITIVE, default=300, show_default=True, help="Most steps of training.")
+@click.option("--steps", type=POSITIVE, default=600, show_default=True, help="Most steps of training.")
 @click.option("--measure-goals", type=click.IntRange(min=2), default=60, show_default=True, help="Goals measured on.")
 @click.option("--measure-benign", type=POSITIVE, default=200, show_default=True, help="Benign requests measured on.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)

@@ -62,7 +62,7 @@ class Sizes:
 
     taught_goals: int = 700
     taught_harmless: int = 900
-    checked_harmless: int = 100
+    checked_harmless: int = 200
     goals: int = 60
     adaptive_goals: int = 60
     harmless: int = 200

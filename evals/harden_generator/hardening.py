@@ -83,7 +83,7 @@ class HardenRequest:
     sizes: Sizes = field(default_factory=Sizes)
     measuring: MeasureSettings = field(default_factory=MeasureSettings)
     attacks: AttackSizes = field(default_factory=AttackSizes)
-    adapter: AdapterSettings = field(default_factory=lambda: AdapterSettings(first_layer=1 / 3))
+    adapter: AdapterSettings = field(default_factory=lambda: AdapterSettings(rank=16, alpha=32.0, first_layer=1 / 3))
     training: TrainingSettings = field(default_factory=TrainingSettings)
     rounds: RoundSettings = field(default_factory=RoundSettings)
     limits: Limits = field(default_factory=Limits)
@@ -297,10 +297,11 @@ def _weakened(parts: _Hardening, adapted: Adapted) -> float:
         return sum(score >= REFUSED for score in known) / max(1, len(known))
 
     parts.tell("strength", 0, 1)
-    # The original is not perfect either; half of what may be added is left for requests of other kinds.
+    # The original is not perfect either. These requests sound more harmful than those that the limit is about, so what
+    # may be added there is a strict measure here.
     with adapted.wrapped.disable_adapter():
         own = refused()
-    return strongest(adapted, refused, most=own + parts.request.limits.over_refusal / 2, tries=_TRIES)
+    return strongest(adapted, refused, most=own + parts.request.limits.over_refusal, tries=_TRIES)
 
 
 def _rng(seed: int, key: str) -> random.Random:

@@ -80,7 +80,9 @@ def read_prompts(model: Any, rows: Sequence[list[int]], ids: torch.Tensor, mask:
         logits_to_keep=1,
     ).past_key_values
     order = {place: number for number, place in enumerate(first.values())}
-    cache.batch_select_indices(torch.tensor([order[first[tuple(row)]] for row in rows], device=ids.device))
+    wanted = [order[first[tuple(row)]] for row in rows]
+    if wanted != list(range(len(chosen))):  # to copy it all for nothing would cost its memory again
+        cache.batch_select_indices(torch.tensor(wanted, device=ids.device))
     return cache
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from guard.canonical import Canonical, canonicalize
 from guard.offsets import followed, kept
-from guard.views import decoding, joining, respelling, turning
+from guard.views import decoding, joining, respelling, slips, turning
 from guard.views.chunks import reads_plainly
 
 __all__ = ["View", "views"]
@@ -27,7 +27,7 @@ class View:
     Parameters
     ----------
     kind : str
-        What was undone, in order, joined by ``+``: hidden, decoded, turned, joined, respelled, mended.
+        What was undone, in order, joined by ``+``: hidden, decoded, turned, joined, respelled, mended, reread.
     form : Canonical
         Its map leads to the original text.
     """
@@ -46,10 +46,13 @@ def views(form: Canonical) -> tuple[View, ...]:
     Returns
     -------
     tuple of View
-        At most four: what was decoded, that alone without the text around it, and each in ordinary spelling. As many
-        again, and one, for each thing that invisible characters say.
+        At most five: what was decoded, that alone without the text around it, each in ordinary spelling, and the text
+        with all its slips read. Four again, and one, for each thing that invisible characters say.
     """
     found = _readings(form, ())
+    reread = slips.reread(form)
+    if reread.text not in (form.text, *(view.form.text for view in found)):
+        found += (View("reread", reread),)
     for aside in form.asides:
         found += (View("hidden", aside), *_readings(aside, ("hidden",)))
     return found

@@ -12,7 +12,7 @@ from guard.offsets import Edit, edited
 from guard.views import words
 from guard.views.chunks import Chunk, chunks, is_read
 
-__all__ = ["mended", "respelled"]
+__all__ = ["is_name", "mended", "respelled"]
 
 _PICTURES = (
     *(("|-|", "h"), ("|\\/|", "m"), ("/\\/\\", "m"), ("\\/\\/", "w"), ("|\\|", "n"), ("/\\/", "n"), ("|_|", "u")),
@@ -186,7 +186,7 @@ def mended(form: Canonical) -> Canonical:
     edits = [
         (chunk.start, chunk.end, word)
         for chunk, slip in answers.items()
-        if not _is_name(form.text, chunk) and (word := slip if dense else words.near_swear(chunk.core))
+        if not is_name(form.text, chunk) and (word := slip if dense else words.near_swear(chunk.core))
     ]
     return edited(form, edits)
 
@@ -195,7 +195,7 @@ def _is_known(core: str) -> bool:
     return is_read(core) or (words.is_inflected(core) and not words.near_swear(core))
 
 
-def _is_name(text: str, chunk: Chunk) -> bool:
+def is_name(text: str, chunk: Chunk) -> bool:
     """Whether a word with a capital stands inside a sentence."""
     before = text[max(0, chunk.start - _LONGEST_BEFORE) : chunk.start].rstrip()
     begins = not before or before[-1] in "!?:\n" or (before[-1] == "." and not _ABBREVIATION.search(before))

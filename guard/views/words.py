@@ -26,6 +26,7 @@ __all__ = [
     "lettered",
     "masked",
     "mended",
+    "near",
     "near_swear",
     "skeleton",
     "swears",
@@ -41,7 +42,7 @@ it's let's she'd she'll she's shouldn't that's there's they'd they'll they're th
 weren't what's who's won't wouldn't y'all you'd you'll you're you've
 """
 _REPEATS = re.compile(r"(.)\1+")
-_LEAST_MENDED, _LONGEST_MENDED, _MOST_MENDED = 4, 14, 12_000
+_LEAST_SLIPPED, _LEAST_MENDED, _LONGEST_MENDED, _MOST_MENDED = 3, 4, 14, 12_000
 _LEAST_NEAR = 5
 _RARE = 12.0  # nats
 _ENDINGS = ("s", "es", "ed", "er", "ers", "ing", "ly", "y", "less", "ness")
@@ -183,13 +184,18 @@ def masked(pattern: str) -> str | None:
 @functools.cache
 def _mendable() -> SlipIndex:
     usual = itertools.islice(costs(), _MOST_MENDED)
-    return SlipIndex(word for word in {*usual, *swears()} if _LEAST_MENDED <= len(word) <= _LONGEST_MENDED)
+    return SlipIndex(word for word in {*usual, *swears()} if _LEAST_SLIPPED <= len(word) <= _LONGEST_MENDED)
+
+
+def near(word: str) -> set[str]:
+    """Return the usual words of three letters and more that a word is one slip away from."""
+    return _mendable().near(word) if _LEAST_SLIPPED <= len(word) <= _LONGEST_MENDED + 1 else set()
 
 
 @functools.lru_cache(maxsize=1 << 14)
 def mended(word: str) -> str | None:
     """Return the most frequent known word within one slip: a letter dropped, added, exchanged, or two swapped."""
-    return best(_mendable().near(word)) if _LEAST_MENDED <= len(word) <= _LONGEST_MENDED + 1 else None
+    return best(known for known in near(word) if len(known) >= _LEAST_MENDED) if len(word) >= _LEAST_MENDED else None
 
 
 @functools.cache

@@ -54,13 +54,13 @@ class TrainingSettings:
     seed : int
     """
 
-    steps: int = 300
-    quotas: Mapping[Kind, int] = field(default_factory=lambda: {"refuse": 3, "keep": 6, "text": 1, "unlearn": 1})
-    rate: float = 8e-4
+    steps: int = 600
+    quotas: Mapping[Kind, int] = field(default_factory=lambda: {"refuse": 2, "keep": 4, "text": 1, "unlearn": 1})
+    rate: float = 1.6e-3
     warmup: int = 10
     clip: float = 1.0
-    round_steps: int = 50
-    look_every: int = 50
+    round_steps: int = 100
+    look_every: int = 100
     patience: int = 4
     minutes: float | None = None
     seed: int = 0

@@ -11,7 +11,7 @@ from evals.harden_generator.data import HardeningData, Sizes, gather, wordings
 from guard.errors import DataError
 from tests.evals.harden_generator.conftest import HARMBENCH
 
-SIZES = Sizes(taught_goals=40, taught_harmless=30, goals=5, adaptive_goals=4, harmless=12)
+SIZES = Sizes(taught_goals=40, taught_harmless=30, goals=5, adaptive_goals=4, harmless=12, checked_harmless=100)
 
 
 @pytest.fixture(scope="module")

@@ -27,10 +27,11 @@ pytestmark = [
     pytest.mark.skipif(assets.status("nltk-stopwords") != "ready", reason="the asset is not pulled"),
 ]
 
-TEXTS = ["you rotten liar, go away", "what a rotten day", "a fine sunny morning", "rotten luck, rotten weather"]
+# The word is none that a slip could be read back as.
+TEXTS = ["you blorgtax liar, go away", "what a blorgtax day", "a fine sunny morning", "blorgtax luck, blorgtax weather"]
 PROMPTS = [Prompt(f"p{i}", text, "toxic", True) for i, text in enumerate(TEXTS)]
 POLICY = Policy("small", {("input", "rude"): (0.5, Action.BLOCK), ("output", "rude"): (0.5, Action.BLOCK)})
-WORDS = LexicalFilter([Term("rotten", "rude", 0.9)])
+WORDS = LexicalFilter([Term("blorgtax", "rude", 0.9)])
 
 
 def task(recipes: str = "deepwordbug, pruthi", budget: int = 60) -> AttackTask:

@@ -58,7 +58,7 @@ EDITS: Mapping[str, Callable[[str, random.Random], str]] = MappingProxyType(
 
 
 def slip(word: str, rng: random.Random) -> str:
-    """Make one slip in a word.
+    """Make one slip in a word; one that would leave an apostrophe in front is not made.
 
     Parameters
     ----------
@@ -66,7 +66,8 @@ def slip(word: str, rng: random.Random) -> str:
         Not empty.
     rng : random.Random
     """
-    return rng.choice(list(EDITS.values()))(word, rng)
+    slipped = rng.choice(list(EDITS.values()))(word, rng)
+    return slipped if WORD.fullmatch(slipped) else word
 
 
 def slips(text: str, rng: random.Random, *, share: float) -> str:

@@ -109,8 +109,8 @@ class TimedVictim:
         return self._clock.run(lambda: self._victim.gradients(texts, labels, halfway_to=halfway_to))
 
     def tokens(self, texts: Sequence[str]) -> Any:
-        """Return the tokens of texts."""
-        return self._victim.tokens(texts)
+        """Return the tokens of texts; the tokenizer counts as the victim's, as it does within TextAttack's wrapper."""
+        return self._clock.run(lambda: self._victim.tokens(texts))
 
     def embeddings(self) -> Any:
         """Return the word embeddings."""

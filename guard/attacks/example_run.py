@@ -42,6 +42,7 @@ class ExampleRun:
         self._random = RandomSource(example_seed(seed, example.id))
         self._n_queries = 0
         self._asked: set[str] = set()
+        self._opened: dict[int, frozenset[int]] = {}
         self._start: Judged | None = None
         self._best: Judged | None = None
         self._searching = self._whole()
@@ -79,6 +80,17 @@ class ExampleRun:
         The order is that of Python's sets of small integers, which TextAttack goes through them in: transformations
         that draw at random draw in this order.
         """
+        if text is self.original and wanted is not None and len(wanted) == 1:
+            return tuple(index for index in wanted if index in self._open(transformation))
+        return self._allowed(text, transformation, wanted)
+
+    def _open(self, transformation: Transformation) -> frozenset[int]:
+        """Return the words of the original text that a transformation may change: searches ask word by word."""
+        if id(transformation) not in self._opened:
+            self._opened[id(transformation)] = frozenset(self._allowed(self.original, transformation, None))
+        return self._opened[id(transformation)]
+
+    def _allowed(self, text: AttackedText, transformation: Transformation, wanted: list[int] | None) -> tuple[int, ...]:
         there = range(text.n_words)
         indices = set(there) if wanted is None else {index for index in wanted if index in there}
         for rule in self.attack.allowed:

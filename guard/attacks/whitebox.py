@@ -176,6 +176,8 @@ class _Layout:
         first, last = windows[0], windows[-1]
         n_before = next((at for at, place in enumerate(first.places) if place >= 0), 1)
         n_after = len(last.places) - n_before - sum(place >= 0 for place in last.places)
+        if len(windows) == 1:  # most texts; a search asks about thousands of single words
+            return cls(n_before, [*first.ids], [*first.offsets])
         by_place = {
             place: (token, offset)
             for window in windows

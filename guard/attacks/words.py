@@ -131,7 +131,15 @@ class AttackedText:
         ConfigError
             There is no word at `index`.
         """
-        return self.replace_many({index: words})
+        return self._with(index, words) if words and _stands_alone(words) else self.replace_many({index: words})
+
+    def _with(self, index: int, word: str) -> AttackedText:
+        """Put one word in the place of another: what searches do thousands of times."""
+        start, end = self.span(index)
+        new = frozenset() if word == self.words[index] else frozenset((index,))
+        changed = AttackedText(self.text[:start] + word + self.text[end:], self.origin, self.modified | new, new)
+        changed._take_words(self, index, word)
+        return changed
 
     def delete(self, index: int) -> AttackedText:
         """Return the text without one word and without the space before it (after it, when it is the first)."""

@@ -82,13 +82,20 @@ class Compass:
             return [*replacements]
         uphill = self._gradient[rows].mean(axis=0)
         # By themselves: a word's tokens seldom depend on its neighbours, and the whole text takes ten times as long.
-        rises = [self._rise_by(encoding, uphill) for encoding in self._victim.tokens(replacements)]
-        return [replacements[place] for place in np.argsort(-np.array(rises), kind="stable")]
+        rises = self._rises_by(self._victim.tokens(replacements), uphill)
+        return [replacements[place] for place in np.argsort(-rises, kind="stable")]
 
-    def _rise_by(self, encoding: TokenEncoding, uphill: _Embeddings) -> float:
-        """Return how far the mean token of a replacement lies uphill; nothing lies lowest."""
-        ids = [token for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True) if end > start]
-        return float(self._table[ids].mean(axis=0) @ uphill) if ids else -np.inf
+    def _rises_by(self, encodings: Sequence[TokenEncoding], uphill: _Embeddings) -> npt.NDArray[np.float64]:
+        """Return how far the mean token of each replacement lies uphill; nothing lies lowest."""
+        ids = [
+            [token for token, (start, end) in zip(one.ids, one.offsets, strict=True) if end > start]
+            for one in encodings
+        ]
+        # Row by row, not as a product of matrices: what has the same tokens must come out the same.
+        ways = (self._table[[token for row in ids for token in row]] * uphill).sum(axis=1, dtype=np.float64)
+        owners = np.repeat(np.arange(len(ids)), [len(row) for row in ids])
+        sums, sizes = (np.bincount(owners, weights, minlength=len(ids)) for weights in (ways, None))
+        return np.where(sizes > 0, sums / np.maximum(sizes, 1), -np.inf)
 
 
 def _unknown_token(victim: WhiteBox, unknown: str | None) -> int:

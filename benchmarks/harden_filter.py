@@ -27,7 +27,7 @@ from typing import Any
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 from benchmarks.kept import keep
-from evals.harden_filter.hardening import level_alarms, lookalikes
+from evals.harden_filter.hardening import lookalikes
 from evals.harden_filter.measure import Test, measure
 from evals.harden_filter.request import Limits
 from evals.harden_filter.verdict import judge, overall
@@ -35,6 +35,7 @@ from guard import assets
 from guard.attacks.recipes import recipe
 from guard.attacks.schema import Example
 from guard.filters.encoder import SHIPPED_WEIGHTS, EncoderFilter
+from guard.harden.alarms import level_alarms
 from guard.harden.charged import slip_settings
 from guard.harden.encoder_model import HardenableEncoder
 from guard.harden.filter_training import HardenSettings, LabelledText, harden

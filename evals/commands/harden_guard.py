@@ -28,6 +28,7 @@ __all__ = ["guard"]
 @click.option("--rounds", type=POSITIVE, default=3, show_default=True)
 @click.option("--epochs", type=POSITIVE, default=1, show_default=True, help="Of each round's training.")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Most time of each round's training.")
+@click.option("--slips/--no-slips", default=True, show_default=True, help="Read text with slips as it is meant too.")
 @click.option("--held-out", type=POSITIVE, default=150, show_default=True, help="Harmful texts measured on, at most.")
 @click.option("--raided", type=POSITIVE, default=400, show_default=True, help="Rows that attackers change to train on.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write; new or empty.")
@@ -55,6 +56,7 @@ def guard(filter_name: str, out: Path, as_json: bool, **options: Any) -> None:
                 weights=weights_folder(filter_name),
                 strategies=options["attacks"] or STRATEGIES,
                 rounds=options["rounds"],
+                slips=options["slips"],
                 seed=options["seed"],
                 training=HardenSettings(epochs=options["epochs"], minutes=options["minutes"]),
                 sizes=GameSizes(held_out=options["held_out"], raided=options["raided"]),

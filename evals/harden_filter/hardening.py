@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-import numpy as np
-from safetensors.torch import load_file
 from torch import Tensor
 
 from evals.attacking.labelled import read_labelled
@@ -26,6 +23,7 @@ from guard.attacks.recipes import recipe
 from guard.attacks.schema import Example
 from guard.errors import ConfigError, OutputError
 from guard.filters.encoder import EncoderFilter
+from guard.harden.alarms import level_alarms
 from guard.harden.charged import slip_settings
 from guard.harden.encoder_model import HardenableEncoder
 from guard.harden.filter_training import Hardened, HardenSettings, LabelledText, harden
@@ -35,7 +33,7 @@ from guard.policy import Policy
 from guard.train.encoder import write_weights
 from guard.train.rows import hash_fraction
 
-__all__ = ["HardenResult", "harden_filter", "level_alarms", "lookalikes"]
+__all__ = ["HardenResult", "harden_filter", "lookalikes"]
 
 Progress = Callable[[str, int, int], None]
 """Gets what is going on, what is done of it, and the whole."""
@@ -192,52 +190,6 @@ def _row(one: Example, column: int, width: int) -> LabelledText:
     labels = [-1.0] * width
     labels[column] = float(one.label)
     return LabelledText(one.id, one.text, tuple(labels))
-
-
-def level_alarms(
-    before: EncoderFilter,
-    folder: Path,
-    harmless: Sequence[str],
-    *,
-    category: str,
-    threshold: float,
-    base: Path,
-    device: str = "auto",
-) -> tuple[EncoderFilter, float]:
-    """Lower a category's bias in a folder until no more harmless texts fire than did, and load it.
-
-    A filter that reads slips takes the higher of two scores, so it fires a little more often on anything.
-
-    Parameters
-    ----------
-    before : EncoderFilter
-    folder : Path
-        Of the hardened weights; rewritten where its bias changes.
-    harmless : sequence of str
-        Texts that neither state was trained on.
-    category : str
-    threshold : float
-    base : Path
-    device : str
-
-    Returns
-    -------
-    EncoderFilter
-    shift : float
-        At most 0.
-    """
-    after = EncoderFilter.load(base=base, weights=folder, device=device)
-    column = after.categories.index(category)
-    n_fired = int((before.score_batch(harmless)[:, column] >= threshold).sum())
-    highest = np.sort(after.score_batch(harmless)[:, column].astype(np.float64))[::-1]
-    if n_fired >= len(highest) or highest[n_fired] < threshold:
-        return after, 0.0
-    score = min(float(highest[n_fired]), 1 - 1e-7)
-    shift = float(np.log(threshold / (1 - threshold)) - np.log(score / (1 - score))) - 0.02
-    tensors = load_file(folder / "encoder.safetensors")
-    tensors["heads.bias"][column] += shift
-    write_weights(tensors, json.loads((folder / "config.json").read_text(encoding="utf-8")), folder)
-    return EncoderFilter.load(base=base, weights=folder, device=device), shift
 
 
 def _others(request: HardenRequest, categories: Sequence[str]) -> dict[str, float]:

@@ -75,6 +75,8 @@ class GameRequest:
         Of each round.
     sizes : GameSizes
     limits : Limits
+    slips : bool
+        Let defenders read text with slips in its ordinary spelling too, from the first round on.
     """
 
     table: Table
@@ -89,6 +91,7 @@ class GameRequest:
     training: HardenSettings = field(default_factory=HardenSettings)
     sizes: GameSizes = field(default_factory=GameSizes)
     limits: Limits = field(default_factory=Limits)
+    slips: bool = True
 
 
 def harden_guard(request: GameRequest, *, tell: Told = lambda what, done, total: None) -> GameResult:
@@ -114,9 +117,10 @@ def harden_guard(request: GameRequest, *, tell: Told = lambda what, done, total:
         first = place.defender(request.weights or SHIPPED_WEIGHTS)
         game = play(place, first, rounds=request.rounds, seed=request.seed, progress=tell)
         result = _result(request, parts, game, threshold)
-        for path in Path(scratch).iterdir():
-            request.out.mkdir(exist_ok=True)
-            path.replace(request.out / path.name)
+        request.out.mkdir(exist_ok=True)
+        for defender in dict.fromkeys(turn.defender for turn in game.rounds):
+            if defender is not first:
+                defender.weights.replace(request.out / defender.weights.name)
     return result
 
 
@@ -142,6 +146,7 @@ def _arena(request: GameRequest, parts: Parts, attacks: dict[str, Any], threshol
         ),
         settings=request.training,
         budget=request.sizes.budget,
+        slips=request.slips,
     )
 
 

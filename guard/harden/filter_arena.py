@@ -16,7 +16,9 @@ from guard.attacks.space import Attack
 from guard.attacks.victims import FilterVictim
 from guard.errors import ConfigError
 from guard.filters.encoder import EncoderFilter
+from guard.harden.alarms import level_alarms
 from guard.harden.batch import Hook
+from guard.harden.charged import slip_settings
 from guard.harden.encoder_model import HardenableEncoder
 from guard.harden.filter_training import HardenSettings, LabelledText, harden
 from guard.harden.game import Raid, Split
@@ -87,9 +89,15 @@ class FilterArena:
         Of one round's training.
     budget : int, optional
         Most queries an example.
+    slips : bool
+        Let defenders read text with slips in its ordinary spelling too, from the first round on.
 
     Notes
     -----
+    A defender answers in two ways: it reads slips as the words they stand for (:mod:`guard.filters.slip_reading`), and
+    it trains. Either makes a filter fire more often on anything, so after each round its bias is lowered until no more
+    harmless rows of the validation fire than before it.
+
     Harmless rows are attacked too, until they fire, and both kinds are trained on with their own labels: a filter that
     only ever saw tampered text that is harmful would take tampering for harm.
     """
@@ -106,11 +114,12 @@ class FilterArena:
         validation: Validation,
         settings: HardenSettings,
         budget: int | None = None,
+        slips: bool = True,
     ) -> None:
         self._base, self._out = base, out
         self._category, self._threshold = category, threshold
         self._attacks, self._validation, self._settings, self._budget = attacks, validation, settings, budget
-        self._train = rows.train
+        self._train, self._slips = rows.train, slips
         self._examples: Mapping[Split, Sequence[Example]] = {
             "search": [Example(f"search {i}", text, 1) for i, text in enumerate(rows.search)],
             "held out": [Example(f"held out {i}", text, 1) for i, text in enumerate(rows.held_out)],
@@ -154,7 +163,7 @@ class FilterArena:
     def learn(
         self, defender: FilterDefender, raids: Sequence[Raid], weights: Sequence[float], *, round_: int, seed: int
     ) -> FilterDefender:
-        """Train on from a defender, with what the attackers made of the rows."""
+        """Train on from a defender, with what the attackers made of the rows; its false alarms stay level."""
         model = HardenableEncoder.load(base=self._base, weights=defender.weights)
         ids = [example.id for example in self._examples["train"]]
         versions = [dict(zip(ids, raid.texts, strict=True)) for raid in raids]
@@ -162,10 +171,17 @@ class FilterArena:
         settings = replace(self._settings, seed=seed)
         harden(model, self._train, validation=self._validation, hooks=hooks, settings=settings)
         folder = self._out / f"round-{round_}"
-        write_weights(
-            {name: value.half().contiguous() for name, value in model.tensors().items()}, model.config, folder
+        half = {name: value.half().contiguous() for name, value in model.tensors().items()}
+        write_weights(half, {**self._reading(defender), **model.config}, folder)
+        harmless = [text for text, bad in zip(self._validation.texts, self._validation.harmful, strict=True) if not bad]
+        levelled, _ = level_alarms(
+            defender.filter, folder, harmless, category=self._category, threshold=self._threshold, base=self._base
         )
-        return self.defender(folder)
+        return FilterDefender(folder, levelled)
+
+    def _reading(self, defender: FilterDefender) -> dict[str, object]:
+        """Return what the folder of a defender that reads slips says of it; one that does already keeps its own."""
+        return {"slips": slip_settings(defender.filter, self._category)} if self._slips else {}
 
 
 def _raided(rows: ArenaRows, column: int) -> list[Example]:

@@ -45,6 +45,11 @@ class Raid:
         told = self.success[~np.isnan(self.success)]
         return float(told.mean()) if len(told) else float("nan")
 
+    @property
+    def held(self) -> float:
+        """Return the share of all examples that the defender caught and held; what could not be told is not held."""
+        return float((self.success == 0).mean())
+
 
 class Arena(Protocol[D]):
     """Where the game is played: what attackers can do, and how a defender learns."""
@@ -76,7 +81,8 @@ class Round(Generic[D]):
     weights : tuple of float
         How much of the training each attacker of the pool got, in their order.
     defender : D
-        What came out.
+        What came out: the trained one, or the one before where that holds more under its worst strategy on the rows of
+        the search.
     """
 
     strategy: str
@@ -163,33 +169,33 @@ def play(
     Double oracle (McMahan, Gordon and Blum 2003) with approximate best responses, as PSRO (Lanctot et al. 2017): the
     attacker's is the best of all strategies, each adapting to the defender; the defender's is training on the raids of
     the whole pool, in the shares of the attacker's equilibrium mixture and never less than a floor for any of them, so
-    that what was learnt against an early attacker is not lost to a late one. Strategies are chosen and weighed on rows
-    of the search; the rows on which the game is measured teach neither side.
+    that what was learnt against an early attacker is not lost to a late one. A defender that came out of its training
+    weaker than it went in is not kept: it could have answered with nothing. What counts is the least that it holds
+    under any strategy, not success, which falls for a filter that catches nothing too. Strategies are chosen and
+    weighed, and defenders kept, on rows of the search; the rows on which the game is measured teach neither side.
     """
     if rounds < 1 or not arena.strategies:
         raise ConfigError(f"{rounds} rounds with {len(arena.strategies)} strategies: give at least one of each")
-    table = _Table(arena, seed, progress or (lambda *_: None))
-    table.steps = rounds + 2
+    table = _Table(arena, seed, progress or (lambda *_: None), steps=rounds + 2)
+    table.tell("first search")
+    searched = [table.searched(first)]
     turns: list[Round[D]] = []
     pool: list[str] = []
     defender = first
     for index in range(rounds):
         table.tell(f"round {index + 1}")
-        searched = table.searched(index, defender)
-        answer = _best(searched)
-        if answer not in pool:
-            pool.append(answer)
-        weights = _weights(np.array([[table.rates[k][name] for name in pool] for k in range(index + 1)]))
+        before = searched[-1]
+        if before.best not in pool:
+            pool.append(before.best)
+        weights = _weights(np.array([[row.rates[name] for name in pool] for row in searched]))
         raids = [arena.raid(defender, name, "train", seed=seed + index) for name in pool]
-        after = arena.learn(defender, raids, weights, round_=index + 1, seed=seed + index)
-        turns.append(Round(answer, searched, weights, after))
-        defender = after
-    return _measured(table, first, turns, pool)
-
-
-def _best(searched: Mapping[str, float]) -> str:
-    """Return the strategy with the highest success; one that could not be told is no answer while another could."""
-    return max(searched, key=lambda name: (-1.0 if np.isnan(searched[name]) else searched[name], name))
+        trained = arena.learn(defender, raids, weights, round_=index + 1, seed=seed + index)
+        after = table.searched(trained)
+        stronger = after.held >= before.held
+        defender = trained if stronger else defender
+        searched.append(after if stronger else before)
+        turns.append(Round(before.best, before.rates, weights, defender))
+    return _measured(table, first, turns, pool, best=[row.best for row in searched])
 
 
 LEAST_SHARE = 0.15
@@ -204,35 +210,56 @@ def _weights(searched: Payoffs) -> tuple[float, ...]:
     return tuple(floor + (1 - n * floor) * share for share in mixture)
 
 
-class _Table(Generic[D]):
-    """What the arena said so far."""
+@dataclass(frozen=True)
+class _Searched:
+    """What every strategy did to one defender on the rows of the search.
 
-    def __init__(self, arena: Arena[D], seed: int, progress: Callable[[str, int, int], None]) -> None:
-        self.arena, self.seed, self.steps = arena, seed, 0
-        self.rates: dict[int, dict[str, float]] = {}
-        self._progress, self._done = progress, 0
+    Parameters
+    ----------
+    rates : dict of str to float
+        Success of each.
+    held : float
+        The least that the defender held under any.
+    """
+
+    rates: dict[str, float]
+    held: float
+
+    @property
+    def best(self) -> str:
+        """The strategy with the highest success; one that could not be told is no answer while another could."""
+        return max(self.rates, key=lambda name: (-1.0 if np.isnan(self.rates[name]) else self.rates[name], name))
+
+
+class _Table(Generic[D]):
+    """Asks the arena, and tells how far the game is."""
+
+    def __init__(self, arena: Arena[D], seed: int, progress: Callable[[str, int, int], None], *, steps: int) -> None:
+        self.arena, self.seed = arena, seed
+        self._progress, self._done, self._steps = progress, 0, steps
 
     def tell(self, what: str) -> None:
-        self._progress(what, self._done, self.steps)
+        self._progress(what, self._done, self._steps)
         self._done += 1
 
-    def searched(self, index: int, defender: D) -> dict[str, float]:
-        """Return the success of every strategy against a defender on the rows of the search."""
-        names = self.arena.strategies
-        self.rates[index] = {name: self.arena.raid(defender, name, "search", seed=self.seed).rate for name in names}
-        return self.rates[index]
+    def searched(self, defender: D) -> _Searched:
+        """Try every strategy on a defender."""
+        raids = {name: self.arena.raid(defender, name, "search", seed=self.seed) for name in self.arena.strategies}
+        return _Searched({name: raid.rate for name, raid in raids.items()}, min(raid.held for raid in raids.values()))
 
 
-def _measured(table: _Table[D], first: D, turns: Sequence[Round[D]], pool: Sequence[str]) -> Game[D]:
+def _measured(
+    table: _Table[D], first: D, turns: Sequence[Round[D]], pool: Sequence[str], *, best: Sequence[str]
+) -> Game[D]:
     """Measure every defender against the pool and against the best response to it, on held-out rows."""
     arena, seed = table.arena, table.seed
     defenders = [first, *(turn.defender for turn in turns)]
-    table.tell("last search")
-    table.searched(len(turns), defenders[-1])
-    best = [_best(table.rates[k]) for k in range(len(defenders))]
     table.tell("measuring")
     names = list(dict.fromkeys((*pool, *best)))
-    raids = [{name: arena.raid(defender, name, "held out", seed=seed) for name in names} for defender in defenders]
+    raids: list[dict[str, Raid]] = []
+    for index, defender in enumerate(defenders):
+        same = index > 0 and defender is defenders[index - 1]
+        raids.append(raids[-1] if same else {name: arena.raid(defender, name, "held out", seed=seed) for name in names})
     past = [
         arena.replay(defenders[-1], raids[index][turn.strategy].texts, "held out") for index, turn in enumerate(turns)
     ]

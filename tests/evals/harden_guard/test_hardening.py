@@ -66,7 +66,7 @@ def test_a_game_leaves_its_defenders_and_a_report(request_: GameRequest) -> None
     assert json.loads(written[0].read_text())["outcome"] == result.outcome.name
     assert len(result.standings) == 2
     assert result.standings[0].success.n <= 20
-    assert told[0] == "round 1"
+    assert told == ["first search", "round 1", "measuring"]
     assert [path.name for path in request_.out.parent.iterdir() if path.name.startswith(".")] == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from guard.attacks.search.greedy import GreedyByImportance
 from guard.attacks.space import Attack
 from guard.attacks.transformations.characters import DeleteCharacter, SwapNeighbours
 from guard.errors import ConfigError
+from guard.filters.encoder import EncoderFilter
 from guard.harden.batch import Batch
 from guard.harden.filter_arena import ArenaRows, FilterArena
 from guard.harden.filter_training import HardenSettings, LabelledText
@@ -50,7 +52,7 @@ def _attack(name: str, transformation: DeleteCharacter | SwapNeighbours) -> Atta
     return Attack(name, Untargeted(THRESHOLD), (transformation,), GreedyByImportance("delete"), (NotTwice(),))
 
 
-def _arena(base: Path, out: Path) -> FilterArena:
+def _arena(base: Path, out: Path, *, slips: bool = True) -> FilterArena:
     train_rows = [LabelledText(f"r{at}", text, (float(at % 2), -1, -1, -1, -1)) for at, text in enumerate(_texts(60))]
     return FilterArena(
         base=base,
@@ -64,6 +66,7 @@ def _arena(base: Path, out: Path) -> FilterArena:
             epochs=4, learning_rate=0.02, batch_tokens=128, task=1.0, leash=0.05, pull=0.05, allowed_drop=0.1
         ),
         budget=40,
+        slips=slips,
     )
 
 
@@ -76,6 +79,35 @@ def test_a_game_ends_with_a_defender_that_misspellings_beat_less_often(arena: tu
     assert game.payoffs[-1].mean() < game.payoffs[0].mean()
     assert game.exploitability[-1] <= game.exploitability[0]
     assert sorted(path.name for path in game.defenders[-1].weights.iterdir()) == ["config.json", "encoder.safetensors"]
+
+
+@pytest.mark.parametrize("slips", [True, False])
+def test_a_defender_reads_slips_and_keeps_its_false_alarms_level(
+    arena: tuple[FilterArena, Path], tmp_path: Path, slips: bool
+) -> None:
+    _, first = arena
+    place = _arena(first.parent / "base", tmp_path / "out", slips=slips)
+    before = place.defender(first)
+    after = place.learn(before, [place.raid(before, "swap", "train", seed=0)], [1.0], round_=1, seed=0)
+    config = json.loads((after.weights / "config.json").read_text())
+    assert ("slips" in config) is slips
+    assert not slips or config["slips"]["categories"] == ["toxicity"]
+    assert after.filter.name == EncoderFilter.load(base=first.parent / "base", weights=after.weights).name
+    harmless = [text for at, text in enumerate(_texts(60)) if not at % 2]
+    fired = [(one.filter.score_batch(harmless)[:, 0] >= THRESHOLD).sum() for one in (before, after)]
+    assert fired[1] <= fired[0]
+
+
+def test_a_reading_that_is_there_is_kept(arena: tuple[FilterArena, Path], tmp_path: Path) -> None:
+    _, first = arena
+    place = _arena(first.parent / "base", tmp_path / "out")
+    defender = place.defender(first)
+    for round_ in (1, 2):
+        defender = place.learn(defender, [place.raid(defender, "swap", "train", seed=0)], [1.0], round_=round_, seed=0)
+    readings = [
+        json.loads((tmp_path / "out" / f"round-{round_}" / "config.json").read_text())["slips"] for round_ in (1, 2)
+    ]
+    assert readings[0] == readings[1]
 
 
 def test_the_same_seed_raids_the_same_way(arena: tuple[FilterArena, Path]) -> None:

@@ -63,6 +63,39 @@ def test_exploitability_falls_and_the_last_defender_beats_every_past_attacker() 
         assert game.past[index].mean() < game.raids[index][column].rate
 
 
+class Unlearning(ToyArena):
+    """Training that makes the defender worse in the rounds given."""
+
+    def __init__(self, rounds: tuple[int, ...]) -> None:
+        super().__init__()
+        self._rounds = rounds
+
+    def learn(
+        self, defender: Strength, raids: Sequence[Raid], weights: Sequence[float], *, round_: int, seed: int
+    ) -> Strength:
+        learnt = super().learn(defender, raids, weights, round_=round_, seed=seed)
+        return (
+            {name: min(1.0, success + 0.2) for name, success in defender.items()} if round_ in self._rounds else learnt
+        )
+
+
+def test_a_defender_that_training_made_weaker_is_not_kept() -> None:
+    arena = Unlearning((2,))
+    game = play(arena, FIRST, rounds=3, seed=0)
+    assert game.defenders[2] is game.defenders[1]
+    assert game.defenders[3] is not game.defenders[2]
+    assert game.rounds[2].strategy == game.rounds[1].strategy  # the attacker still has the same one to answer
+    assert game.raids[2][0] is game.raids[1][0]  # and is not measured twice
+    assert list(game.exploitability) == sorted(game.exploitability, reverse=True)
+    assert play(Unlearning((1, 2)), FIRST, rounds=2, seed=0).defenders == (FIRST, FIRST, FIRST)
+
+
+def test_what_a_defender_does_not_catch_is_not_held() -> None:
+    raid = Raid(("a", "b", "c", "d"), np.array([0.0, 1.0, np.nan, 0.0]), np.ones(4))
+    assert raid.held == 0.5
+    assert raid.rate == pytest.approx(1 / 3)
+
+
 def test_payoffs_are_those_of_the_held_out_rows_by_hand() -> None:
     game = play(ToyArena(), FIRST, rounds=1, seed=0)
     assert game.strategies == ("swap", "delete")  # swap was answered; delete is the best response to what came out

@@ -172,16 +172,18 @@ class FilterArena:
         harden(model, self._train, validation=self._validation, hooks=hooks, settings=settings)
         folder = self._out / f"round-{round_}"
         half = {name: value.half().contiguous() for name, value in model.tensors().items()}
-        write_weights(half, {**self._reading(defender), **model.config}, folder)
+        write_weights(half, self._config(model, defender), folder)
         harmless = [text for text, bad in zip(self._validation.texts, self._validation.harmful, strict=True) if not bad]
         levelled, _ = level_alarms(
             defender.filter, folder, harmless, category=self._category, threshold=self._threshold, base=self._base
         )
         return FilterDefender(folder, levelled)
 
-    def _reading(self, defender: FilterDefender) -> dict[str, object]:
-        """Return what the folder of a defender that reads slips says of it; one that does already keeps its own."""
-        return {"slips": slip_settings(defender.filter, self._category)} if self._slips else {}
+    def _config(self, model: HardenableEncoder, defender: FilterDefender) -> dict[str, object]:
+        """Return what the folder says of the filter; the reading of slips is worked out once and kept from then on."""
+        if not self._slips or "slips" in model.config:
+            return model.config
+        return {**model.config, "slips": slip_settings(defender.filter, self._category)}
 
 
 def _raided(rows: ArenaRows, column: int) -> list[Example]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from guard.confusables import loosened
 from guard.views import words
 
-__all__ = ["Chunk", "chunks", "cost", "reads_plainly", "text_cost"]
+__all__ = ["Chunk", "chunks", "cost", "lettered_chunks", "reads_plainly", "text_cost"]
 
 OUTER = "\"'.,;:?!()[]{}<>*_~`\u2026\u201c\u201d\u2018\u2019\u00ab\u00bb\u3002\u3001-/"
 _PIECE = re.compile(r"\S+")
@@ -56,6 +56,11 @@ def chunks(text: str) -> Iterator[Chunk]:
             yield Chunk(piece.start() + left, piece.start() + left + len(core), core.lower())
         else:
             yield Chunk(piece.start(), piece.end(), whole)
+
+
+def lettered_chunks(text: str) -> list[Chunk]:
+    """Return the pieces of a text that have a letter, of any script."""
+    return [chunk for chunk in chunks(text) if _LETTER.search(chunk.core)]
 
 
 def is_read(core: str) -> bool:

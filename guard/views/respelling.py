@@ -10,7 +10,7 @@ from guard.canonical import Canonical
 from guard.confusables import loosened
 from guard.offsets import Edit, edited
 from guard.views import words
-from guard.views.chunks import Chunk, chunks, is_read
+from guard.views.chunks import Chunk, chunks, is_read, lettered_chunks
 
 __all__ = ["is_name", "mended", "respelled"]
 
@@ -31,7 +31,6 @@ _PICTURES = (
 )
 _SIGN = re.compile(r"[^\W\d_][\d@$!|+\u20ac\u00a3(]|[\d@$!|+\u20ac\u00a3(][^\W\d_]")
 _LATIN = re.compile("[a-zA-Z]")
-_SIGNED = re.compile(r"[^\W\d_]")
 _MASK = re.compile(r"[*#%^~?\u2022\u00b7\u25cf\u2588\u25a0]")
 _SOFT_MASK = re.compile(r"[-._&+='@$!|\u00d7\u2019]")
 _TRIPLE = re.compile(r"(.)\1\1")
@@ -176,7 +175,7 @@ def mended(form: Canonical) -> Canonical:
 
     A name or a word of another language is not known either: most words of the text have to be, in the end.
     """
-    lettered = [chunk for chunk in chunks(form.text) if _SIGNED.search(chunk.core)]
+    lettered = lettered_chunks(form.text)
     strange = [chunk for chunk in lettered if chunk.core.isalpha() and not _is_known(chunk.core)]
     answers = {chunk: words.mended(chunk.core) for chunk in strange if chunk.core.isascii()}
     n_left = sum(answers.get(chunk) is None for chunk in strange)

@@ -8,13 +8,12 @@ import re
 from guard.canonical import Canonical
 from guard.offsets import Edit, edited
 from guard.views import words
-from guard.views.chunks import chunks
+from guard.views.chunks import lettered_chunks
 from guard.views.respelling import is_name
 
 __all__ = ["likeliest", "reread"]
 
 _WORD = re.compile(r"[a-z]{3,}", re.IGNORECASE)
-_LETTER = re.compile(r"[^\W\d_]")
 _LEAST = 0.15  # share of the words that are slips
 _MOST_LEFT = 0.3  # share of the words that are not known in the end: more make it another language
 _EXCHANGED, _ADDED, _DROPPED, _FIRST = 2.0, 1.5, 0.5, 1.0
@@ -32,7 +31,7 @@ def reread(form: Canonical) -> Canonical:
     familiar = words.familiar()
     if sum(word not in familiar for word in found) < _LEAST * len(found) or not found:
         return form
-    pieces = [chunk for chunk in chunks(form.text) if _LETTER.search(chunk.core)]
+    pieces = lettered_chunks(form.text)
     strange = [chunk for chunk in pieces if chunk.core.isalpha() and chunk.core not in familiar]
     edits: list[Edit] = [
         (chunk.start, chunk.end, word)

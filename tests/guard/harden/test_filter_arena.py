@@ -16,6 +16,7 @@ from guard.attacks.transformations.characters import DeleteCharacter, SwapNeighb
 from guard.errors import ConfigError
 from guard.filters.encoder import EncoderFilter
 from guard.harden.batch import Batch
+from guard.harden.encoder_model import HardenableEncoder
 from guard.harden.filter_arena import ArenaRows, FilterArena
 from guard.harden.filter_training import HardenSettings, LabelledText
 from guard.harden.game import Split, play
@@ -96,6 +97,23 @@ def test_a_defender_reads_slips_and_keeps_its_false_alarms_level(
     harmless = [text for at, text in enumerate(_texts(60)) if not at % 2]
     fired = [(one.filter.score_batch(harmless)[:, 0] >= THRESHOLD).sum() for one in (before, after)]
     assert fired[1] <= fired[0]
+
+
+def test_a_training_after_which_everything_fires_comes_out_level(
+    arena: tuple[FilterArena, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overeager(model: HardenableEncoder, *_: object, **__: object) -> None:
+        tensors = model.tensors()
+        model.load_tensors({**tensors, "heads.bias": tensors["heads.bias"] + 8})
+
+    monkeypatch.setattr("guard.harden.filter_arena.harden", overeager)
+    _, first = arena
+    place = _arena(first.parent / "base", tmp_path / "out")
+    before = place.defender(first)
+    after = place.learn(before, [place.raid(before, "swap", "train", seed=0)], [1.0], round_=1, seed=0)
+    harmless = [text for at, text in enumerate(_texts(60)) if not at % 2]
+    fired = [(one.filter.score_batch(harmless)[:, 0] >= THRESHOLD).sum() for one in (before, after)]
+    assert fired[1] <= fired[0] < len(harmless)
 
 
 def test_a_reading_that_is_there_is_kept(arena: tuple[FilterArena, Path], tmp_path: Path) -> None:
